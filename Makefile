@@ -1,0 +1,46 @@
+# Kassette: `make` alone prints this help.
+PY := .venv/bin/python
+SHELL := /bin/bash
+STAMP := .venv/.installed
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help run reset demo test check soak bench size golden format clean
+help: ## this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+$(STAMP): requirements-dev.txt host_tools/venv.sh
+	@bash host_tools/venv.sh
+
+run: $(STAMP) ## start the shop: back office, virtual hardware, the real firmware; READER=/dev/ttyUSB0 for a real PN532
+	@exec $(PY) -m kassette_host run $(if $(READER),--reader $(READER))
+
+reset: $(STAMP) ## forget the shop's state
+	@$(PY) -m kassette_host reset
+
+demo: $(STAMP) ## a scripted morning with faults, compared to the cent; SEED=n for another one
+	@$(PY) -m kassette_host demo $(if $(SEED),--seed $(SEED))
+
+test: $(STAMP) ## every test, on CPython and on MicroPython; T=path for one file
+	@$(PY) -m pytest $(or $(T),-n 2 --dist loadfile)
+
+check: $(STAMP) ## format, lint, types, mpy-cross, size budget
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright -p .pyrightconfig.json
+	@$(PY) -m kassette_host size --check
+
+soak: $(STAMP) ## the exhaustive suites in full, with progress
+	@$(PY) -m pytest --soak -m soak -s
+
+bench: $(STAMP) ## counts: exchanges, programs, erases, instructions, bytes
+	@$(PY) -m kassette_host bench
+
+size: $(STAMP) ## .mpy bytes and import heap of each module against the budget
+	@$(PY) -m kassette_host size
+
+golden: $(STAMP) ## accept the present screens and slips as the golden ones
+	@$(PY) -m pytest tests -k golden --golden
+
+format: $(STAMP) ## let ruff format and mend the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+clean: ## remove what make built (not the shop's state)
+	@rm -rf .build .venv

@@ -1,0 +1,163 @@
+"""The contracts between the firmware and a board; one implementation per board, one test body for all of them.
+
+Nothing here runs on the device: the module is never imported there, it is read by people and by the type checker.
+A board is any object with the attributes of `Board`. Times are milliseconds, offsets and lengths bytes.
+"""
+
+from typing import Protocol
+
+
+class Signal(Protocol):
+    """A flag that one task waits for. Set from a task, a callback or an interrupt; a set flag is taken by `wait`."""
+
+    def set(self) -> None: ...
+
+    async def wait(self, timeout_ms: int = -1) -> bool:
+        """True once the flag was set (and is cleared again), False after `timeout_ms`; -1 waits for ever."""
+        ...
+
+
+class Clock(Protocol):
+    def ticks_ms(self) -> int:
+        """Monotonic milliseconds; wraps at 2**30 on the device: compare with `elapsed_ms` only."""
+        ...
+
+    def elapsed_ms(self, since: int) -> int:
+        """Milliseconds from the `ticks_ms` value `since` to now; right up to 2**29 ms (6 days)."""
+        ...
+
+    def signal(self) -> Signal: ...
+
+    async def sleep_ms(self, ms: int) -> None: ...
+
+
+class ByteLink(Protocol):
+    """A full-duplex stream of bytes, one reader and one writer."""
+
+    async def readinto(self, buffer: memoryview, timeout_ms: int) -> int:
+        """Wait for the first byte, then take what is there: 1..len(buffer) bytes, or 0 after `timeout_ms`."""
+        ...
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Queue all of `data`; it may be reused at once."""
+        ...
+
+    def discard(self) -> None:
+        """Drop what was received and not read."""
+        ...
+
+    def set_baud(self, rate: int) -> None: ...
+
+
+class Flash(Protocol):
+    """One partition of raw NOR flash: `program` only clears bits, `erase` sets a whole 4096-byte sector to FFh.
+
+    `at` is the offset within the partition.
+    """
+
+    size: int
+
+    def read(self, at: int, buffer: bytearray | memoryview) -> None: ...
+
+    def program(self, at: int, data: bytes | bytearray | memoryview) -> None:
+        """One program call; a power cut tears it at 64-byte chunks. Raises Fault(406) when the chip reports an error."""
+        ...
+
+    def erase(self, sector: int) -> None:
+        """Raises Fault(407) when the chip reports an error."""
+        ...
+
+    def is_blank(self, at: int, length: int) -> bool:
+        """Whether every byte of the range reads FFh now (which does not prove a finished erase)."""
+        ...
+
+
+class I2C(Protocol):
+    def writeto(self, address: int, data: bytes | bytearray | memoryview) -> None: ...
+
+
+class OutPin(Protocol):
+    def value(self, level: int) -> None: ...
+
+
+class InPin(Protocol):
+    def value(self) -> int: ...
+
+
+class Keys(Protocol):
+    """The pins of a key matrix: rows are open-drain outputs, columns are inputs with pull-ups."""
+
+    rows: list[OutPin]
+    columns: list[InPin]
+    edge: Signal  # set at any falling edge of a column
+
+
+class Tone(Protocol):
+    def play(self, hz: int) -> None:
+        """Sound until the next call; 0 is silence."""
+        ...
+
+
+class Random(Protocol):
+    def fill(self, buffer: bytearray | memoryview) -> None:
+        """Raw entropy of the board; only ever used through `kassette.codec.drbg`."""
+        ...
+
+
+class Stream(Protocol):
+    """An open, mutually authenticated TLS connection."""
+
+    async def write(self, data: bytes | bytearray | memoryview, timeout_ms: int) -> None:
+        """Send all of `data` in one TLS record where it fits. Raises Fault(502)."""
+        ...
+
+    async def readinto(self, buffer: memoryview, timeout_ms: int) -> int:
+        """1..len(buffer) bytes, 0 at the end of the stream. Raises Fault(502) after `timeout_ms`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Net(Protocol):
+    def is_up(self) -> bool:
+        """Whether the radio link stands; says nothing of the server."""
+        ...
+
+    async def open(self, tls: "TlsIdentity", timeout_ms: int) -> Stream:
+        """Connect and shake hands step by step. Raises Fault: 501 no link, 502 no answer, 503 certificate or TLS."""
+        ...
+
+
+class TlsIdentity(Protocol):
+    """What a connection needs, as the settings hold it: DER bytes."""
+
+    host: str
+    port: int
+    server_ca: bytes
+    client_cert: bytes
+    client_key: bytes
+
+
+class Board(Protocol):
+    clock: Clock
+    random: Random
+    build_time: int  # u32 seconds since 1970 UTC of the commit that was built: no clock is earlier
+    settings_flash: Flash
+    journal_flash: Flash
+    reader_link: ByteLink
+    printer_link: ByteLink
+    display: I2C
+    keys: Keys
+    tone: Tone
+    led: OutPin
+    net: Net
+
+    def open_data(self, name: str):
+        """A readable, seekable binary file of the bundle: texts.bin, glyphs.bin."""
+        ...
+
+    def say(self, line: str) -> None:
+        """One line of log; must never carry a secret."""
+        ...
+
+    def restart(self) -> None: ...

@@ -1,0 +1,78 @@
+"""Two runtimes, one set of test files; the options and hooks that every test shares."""
+
+import asyncio
+import inspect
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "boards")]
+MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
+_HANG_S = 240
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="run the exhaustive suites in full")
+    parser.addoption("--golden", action="store_true", help="accept the present pictures as golden")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--soak"):
+        kept = [item for item in items if not item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run `async def test_...` on CPython as tests/mp_run.py does on MicroPython."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        asyncio.run(pyfuncitem.obj(**arguments))
+        return True
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.parent.name in ("unit", "flows") and file_path.name.startswith("test_"):
+        return MicroPythonFile.from_parent(parent, path=file_path)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class MicroPythonFile(pytest.File):
+    """The same test file once more, in a MicroPython process of its own."""
+
+    def collect(self):
+        yield MicroPythonItem.from_parent(self, name="micropython")
+
+
+class MicroPythonItem(pytest.Item):
+    def runtest(self):
+        command = [MICROPYTHON, "-X", "heapsize=8m", "tests/mp_run.py", str(self.path.relative_to(ROOT))]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_HANG_S)
+        if done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+
+    def repr_failure(self, excinfo):
+        return str(excinfo.value)
+
+    def reportinfo(self):
+        return self.path, None, "%s on MicroPython" % self.path.name
+
+
+def need(tool: str, package: str) -> None:
+    """Skip a test whose tool is missing, naming the package that brings it; under CI=true that is a failure."""
+    import shutil
+
+    if shutil.which(tool) is None:
+        text = "%s is missing: apt-get install %s" % (tool, package)
+        if os.environ.get("CI") == "true":
+            pytest.fail(text)
+        pytest.skip(text)
