@@ -59,7 +59,7 @@ class VirtualClock:
             except Exception as error:
                 out.append((None, error))
 
-        asyncio.create_task(guard())
+        self._task = asyncio.create_task(guard())  # CPython forgets a task that nobody holds
         while not out:
             for _ in range(_SETTLE):
                 await asyncio.sleep(0)

@@ -1,0 +1,157 @@
+"""The simulated terminal as a board: `hal.Board` over the host's wire. Nothing above it can tell."""
+
+from shared.signal import Signal
+from sim import hostlink
+
+_READER, _PRINTER, _DISPLAY, _EDGE = range(4)  # channels
+_ROW0, _COLUMN0, _LED = 0, 4, 8  # pins
+_SETTINGS, _JOURNAL, _RATCHET, _BUNDLE_A, _BUNDLE_B = range(5)  # partitions
+_RX_LEN = 1024
+
+
+class Clock:
+    def ticks_ms(self):
+        return hostlink.now_ms() & 0x3FFFFFFF
+
+    def elapsed_ms(self, since):
+        return (hostlink.now_ms() - since) & 0x3FFFFFFF
+
+    def signal(self):
+        return Signal()
+
+    async def sleep_ms(self, ms):
+        await Signal().wait(max(1, ms))
+
+
+class Link:
+    """`hal.ByteLink`: a UART with a receive buffer of 1024 bytes; what comes beyond it is lost, as on the chip."""
+
+    def __init__(self, channel):
+        self._channel = channel
+        self._buffer = bytearray(_RX_LEN)
+        self._len = 0
+        self._signal = Signal()
+        hostlink.on_bytes(channel, self._receive)
+
+    def _receive(self, data):
+        n = min(len(data), _RX_LEN - self._len)
+        self._buffer[self._len : self._len + n] = data[:n]
+        self._len += n
+        self._signal.set()
+
+    async def readinto(self, buffer, timeout_ms):
+        if not self._len:
+            self._signal._is_set = False
+            if not await self._signal.wait(timeout_ms):
+                return 0
+        n = min(len(buffer), self._len)
+        buffer[:n] = self._buffer[:n]
+        self._buffer[: self._len - n] = self._buffer[n : self._len]
+        self._len -= n
+        return n
+
+    def write(self, data):
+        hostlink.write(self._channel, data)
+
+    def discard(self):
+        self._len = 0
+
+    def set_baud(self, rate):
+        hostlink.set_baud(self._channel, rate)
+
+
+class Flash:
+    """`hal.Flash` over the host's NOR model."""
+
+    def __init__(self, partition, size):
+        self._partition = partition
+        self.size = size
+
+    def read(self, at, buffer):
+        hostlink.flash_read(self._partition, at, buffer)
+
+    def program(self, at, data):
+        if hostlink.flash_program(self._partition, at, data):
+            _fault(406, at)
+
+    def erase(self, sector):
+        if hostlink.flash_erase(self._partition, sector):
+            _fault(407, sector)
+
+    def is_blank(self, at, length):
+        return hostlink.flash_is_blank(self._partition, at, length)
+
+
+def _fault(code, at):
+    from kassette.errors import Fault
+
+    raise Fault(code, at)
+
+
+class Display:
+    def writeto(self, address, data):
+        hostlink.write(_DISPLAY, bytes((address,)) + bytes(data))
+
+
+class Pin:
+    def __init__(self, number):
+        self._number = number
+
+    def value(self, level=None):
+        if level is None:
+            return hostlink.pin_in(self._number)
+        hostlink.pin_out(self._number, level)
+
+
+class Keys:
+    def __init__(self):
+        self.rows = [Pin(_ROW0 + i) for i in range(4)]
+        self.columns = [Pin(_COLUMN0 + i) for i in range(4)]
+        self.edge = Signal()
+        hostlink.on_bytes(_EDGE, lambda _: self.edge.set())
+
+
+class Tone:
+    def play(self, hz):
+        hostlink.tone(hz)
+
+
+class Random:
+    def fill(self, buffer):
+        hostlink.random(buffer)
+
+
+class Net:
+    """The relay of the host stands for Wi-Fi and everything behind it."""
+
+    def __init__(self, clock, relay):
+        self._clock = clock
+        self._address = b"\x01\x00\x00" + relay
+
+    def is_up(self):
+        return hostlink.is_link_up()
+
+    async def open(self, tls, timeout_ms):
+        from shared import tls_stream
+
+        return await tls_stream.connect(1, self._address, tls, self._clock, timeout_ms)
+
+
+class Board:
+    def __init__(self, sizes, relay, build_time, open_data):
+        self.clock = Clock()
+        self.random = Random()
+        self.build_time = build_time
+        self.settings_flash = Flash(_SETTINGS, sizes[_SETTINGS])
+        self.journal_flash = Flash(_JOURNAL, sizes[_JOURNAL])
+        self.ratchet_flash = Flash(_RATCHET, sizes[_RATCHET])
+        self.reader_link = Link(_READER)
+        self.printer_link = Link(_PRINTER)
+        self.display = Display()
+        self.keys = Keys()
+        self.tone = Tone()
+        self.led = Pin(_LED)
+        self.net = Net(self.clock, relay)
+        self.open_data = open_data
+        self.say = hostlink.say
+        self.restart = hostlink.restart

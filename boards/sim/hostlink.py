@@ -1,0 +1,209 @@
+"""The one wire between the simulated terminal and its host: device bytes, pins, flash, and time itself.
+
+One AF_UNIX stream carries everything in the order in which the firmware did it, so a run is the same run every
+time. A message is `op u8 | channel u8 | length u16 | body`; those that ask get a reply of the same shape.
+The firmware never waits in `poll`: when nothing is ready it says IDLE(now, until) and blocks until the host's GRANT,
+which moves time and may carry the bytes of one device (host_tools/kassette_host/sim/wire.py is the other end).
+"""
+
+import socket
+import sys
+from asyncio import core
+from struct import pack_into, unpack_from
+
+from micropython import const
+
+_WRITE = const(1)
+_PIN_OUT = const(2)
+_PIN_IN = const(3)
+_BAUD = const(4)
+_TONE = const(5)
+_FLASH_READ = const(6)
+_FLASH_PROGRAM = const(7)
+_FLASH_ERASE = const(8)
+_FLASH_BLANK = const(9)
+_RANDOM = const(10)
+_SAY = const(11)
+_IDLE = const(12)
+_LINK_UP = const(13)
+_RESTART = const(14)
+_TIME = const(15)
+
+_HEAD = const(4)
+_GRANT_LEN = const(16)  # now u64, lease u64; a device's bytes follow
+_BIG = const(1 << 40)  # asyncio's keys lie far ahead of the machine's own ticks: its C parts always read them as "later"
+_NEVER = const((1 << 62) - 1)
+_NET = const(1)  # flag of IDLE: a task waits for the network
+
+_now_us = 0
+_told_us = 0  # the time that the host believes: within a lease the firmware moves on by itself
+_lease_us = 0
+_is_dirty = True
+_socket = None
+_buffer = bytearray(_HEAD + 4096 + 16)
+_view = memoryview(_buffer)
+_receivers = {}  # channel -> callable(view of the bytes)
+
+
+def connect(name: bytes) -> None:
+    """Meet the host at the abstract AF_UNIX name and let time be its time from here on."""
+    global _socket
+    _socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    _socket.connect(b"\x01\x00\x00" + name)
+    core.ticks = ticks_ms
+    core.IOQueue = HostQueue
+    core.new_event_loop()
+
+
+def on_bytes(channel: int, receiver) -> None:
+    _receivers[channel] = receiver
+
+
+def ticks_ms() -> int:
+    return _BIG + _now_us // 1000
+
+
+def now_ms() -> int:
+    return _now_us // 1000
+
+
+def _send(op: int, channel: int, data=b"") -> None:
+    global _is_dirty, _told_us
+    _is_dirty = True
+    if _told_us != _now_us:
+        _told_us = _now_us
+        _send(_TIME, 0, _now_us.to_bytes(8, "little"))
+    length = len(data)
+    pack_into("<BBH", _buffer, 0, op, channel, length)
+    if data:
+        _buffer[_HEAD : _HEAD + length] = data
+    _socket.write(_view[: _HEAD + length])
+
+
+def _receive(start: int, length: int) -> None:
+    while length:
+        n = _socket.readinto(_view[start : start + length])
+        if not n:
+            sys.exit(3)  # the host is gone: so is the power
+        start += n
+        length -= n
+
+
+def _ask(op: int, channel: int, data=b"") -> int:
+    """Send and wait for the reply; its body then lies in the buffer behind the head. Returns its length."""
+    _send(op, channel, data)
+    _receive(0, _HEAD)
+    length = _buffer[2] | _buffer[3] << 8
+    _receive(_HEAD, length)
+    return length
+
+
+def write(channel: int, data) -> None:
+    for at in range(0, len(data), 4096):
+        _send(_WRITE, channel, data[at : at + 4096])
+
+
+def pin_out(pin: int, level: int) -> None:
+    _send(_PIN_OUT, pin, bytes((level,)))
+
+
+def pin_in(pin: int) -> int:
+    _ask(_PIN_IN, pin)
+    return _buffer[_HEAD]
+
+
+def set_baud(channel: int, rate: int) -> None:
+    _send(_BAUD, channel, rate.to_bytes(4, "little"))
+
+
+def tone(hz: int) -> None:
+    _send(_TONE, 0, hz.to_bytes(2, "little"))
+
+
+def say(line: str) -> None:
+    _send(_SAY, 0, line.encode())
+
+
+def is_link_up() -> bool:
+    _ask(_LINK_UP, 0)
+    return bool(_buffer[_HEAD])
+
+
+def restart() -> None:
+    _send(_RESTART, 0)
+    sys.exit(0)
+
+
+def random(buffer) -> None:
+    length = _ask(_RANDOM, 0, bytes((len(buffer),)))
+    buffer[:] = _view[_HEAD : _HEAD + length]
+
+
+_range = bytearray(8)
+
+
+def flash_read(partition: int, at: int, buffer) -> None:
+    for done in range(0, len(buffer), 4096):
+        length = min(4096, len(buffer) - done)
+        pack_into("<II", _range, 0, at + done, length)
+        _ask(_FLASH_READ, partition, _range)
+        buffer[done : done + length] = _view[_HEAD : _HEAD + length]
+
+
+def flash_program(partition: int, at: int, data) -> int:
+    """0, or 1 when the chip reports an error; time passes."""
+    return _flash_change(_FLASH_PROGRAM, partition, at.to_bytes(4, "little") + bytes(data))
+
+
+def flash_erase(partition: int, sector: int) -> int:
+    return _flash_change(_FLASH_ERASE, partition, sector.to_bytes(4, "little"))
+
+
+def _flash_change(op: int, partition: int, data) -> int:
+    global _now_us, _told_us
+    _ask(op, partition, data)
+    status, _now_us = unpack_from("<BQ", _buffer, _HEAD)
+    _told_us = _now_us
+    return status
+
+
+def flash_is_blank(partition: int, at: int, length: int) -> bool:
+    pack_into("<II", _range, 0, at, length)
+    _ask(_FLASH_BLANK, partition, _range)
+    return bool(_buffer[_HEAD])
+
+
+_idle = bytearray(20)
+
+
+def _rendezvous(until_us: int, flags: int) -> None:
+    """Block until the host grants time; hand the bytes that came with it to their device."""
+    global _now_us, _told_us, _lease_us, _is_dirty
+    _told_us = _now_us
+    pack_into("<IQQ", _idle, 0, flags, _now_us, until_us)
+    length = _ask(_IDLE, 0, _idle)
+    _now_us, _lease_us = unpack_from("<QQ", _buffer, _HEAD)
+    _told_us = _now_us
+    _is_dirty = False
+    if length > _GRANT_LEN:
+        _receivers[_buffer[1]](_view[_HEAD + _GRANT_LEN : _HEAD + length])
+
+
+class HostQueue(core.IOQueue):
+    """asyncio's idle hook: sockets are looked at without waiting, then time is asked for."""
+
+    def wait_io_event(self, dt):
+        global _now_us
+        poll = super().wait_io_event
+        queue = core._task_queue
+        poll(0)
+        task = queue.peek()
+        while not task or core.ticks_diff(task.ph_key, ticks_ms()) > 0:
+            until_us = _NEVER if not task else (task.ph_key - _BIG) * 1000
+            flags = _NET if self.map else 0
+            if not _is_dirty and not flags and until_us < _lease_us:
+                _now_us = until_us  # within the lease nothing can happen outside
+                return
+            _rendezvous(until_us, flags)
+            poll(0)  # all that was sent before the GRANT is visible now
+            task = queue.peek()

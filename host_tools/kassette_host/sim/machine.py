@@ -1,0 +1,327 @@
+"""A whole virtual terminal: the firmware's process, its devices, its flash, its plug, on one virtual timeline.
+
+The script that drives it (a test, the demo, the counter page) presses keys, taps cards and moves time with `run_ms`;
+between two calls the firmware stands still.
+"""
+
+import random
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO
+
+from kassette_host import BUILD, ROOT, bundle
+from kassette_host.sim import wire
+from kassette_host.sim.power import Plug, PowerCut
+from kassette_host.sim.relay import Relay
+from kassette_host.sim.timeline import Port, Timeline
+from kassette_host.sim.trace import Trace
+from kassette_host.virtual.display import VirtualSSD1306
+from kassette_host.virtual.keypad import VirtualKeypad
+from kassette_host.virtual.nor import NorChip
+from kassette_host.virtual.pn532 import VirtualPN532
+from kassette_host.virtual.printer import VirtualPrinter
+
+SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1024, wire.BUNDLE_B: 192 * 1024}
+_PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
+_ERASE_US = 45_000  # sector erase, typical
+_START_US = 3_600_000_000  # virtual ticks start one hour ahead
+_KEY_HOLD_MS = 60
+_KEY_GAP_MS = 60
+
+
+def prepare_process() -> None:
+    """Put what the firmware's process starts from, before its bundle is mounted, into the build folder."""
+    for name, source in (
+        ("shared/bundle_vfs", ROOT / "boards/shared/bundle_vfs.py"),
+        ("sim/hostlink", ROOT / "boards/sim/hostlink.py"),
+    ):
+        target = BUILD / "sim" / (name + ".mpy")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(bundle.compile_one("/" + name, source))
+    (BUILD / "sim/main.py").write_text((ROOT / "boards/sim/main.py").read_text())
+
+
+class VirtualTerminal:
+    """`flash` is the whole chip; power is off until `power_on`."""
+
+    def __init__(
+        self,
+        flash: NorChip,
+        journal_size: int,
+        seed: int = 0,
+        target: tuple[str, int] | None = None,
+        trace_file: TextIO | None = None,
+    ):
+        self.timeline = Timeline(_START_US)
+        self.trace = Trace(trace_file)
+        self.plug = Plug()
+        self.flash = flash
+        self.sizes = dict(sorted((SIZES | {wire.JOURNAL: journal_size}).items()))
+        self._partitions = {}
+        at = 0
+        for number, size in self.sizes.items():
+            self._partitions[number] = flash.partition(at, size)
+            at += size
+        flash.on_event = self._flash_event
+        self.relay = Relay(target)
+        self.random = random.Random(seed)
+        self.log: deque[str] = deque(maxlen=500)
+        self.on_log: Callable[[str], None] = lambda line: None
+        self.tone_hz = 0
+        self.led = 0
+        self.lives = 0
+        self._deliveries: deque[tuple[int, bytes]] = deque()
+        self._process: wire.FirmwareProcess | None = None
+        self._net_ready = False
+        self.display = VirtualSSD1306()
+        self.keypad = VirtualKeypad(lambda: self._deliveries.append((wire.EDGE, b"\x01")), self._port(wire.EDGE))
+        self.printer = VirtualPrinter(self._port(wire.PRINTER))
+        self.reader = VirtualPN532(self._port(wire.READER))
+        self.reader.on_card_frame = self._card_frame
+
+    # --- power
+
+    @property
+    def is_on(self) -> bool:
+        return self._process is not None
+
+    def power_on(self) -> None:
+        """Start a life of the firmware and run it to its first idle moment (which is long before its idle screen)."""
+        arguments = [self.relay.name, str(bundle.build_time()), *map(str, self.sizes.values())]
+        self.lives += 1
+        self.trace.note(self.timeline.now_us, "power on")
+        self.reader.power_cycle()
+        self.display.power_cycle()
+        self._process = wire.FirmwareProcess(arguments)
+        self._register(self._process)
+        self._guard(self._process.serve)
+
+    def power_off(self) -> None:
+        """Pull the plug. A flash operation in progress has been torn before, by the event that pulled it."""
+        if self._process:
+            self._process.kill()
+            self._process = None
+            self.trace.note(self.timeline.now_us, "power off")
+        self._deliveries.clear()
+        self.relay.drop()
+        self.tone_hz = 0
+        self.led = 0
+
+    def close(self) -> None:
+        self.power_off()
+        self.relay.close()
+
+    def _guard(self, step: Callable[..., None], *args) -> None:
+        """Run a step of the firmware; a power cut or a restart within it ends this life. Raises PowerCut."""
+        try:
+            step(*args)
+        except PowerCut:
+            self.power_off()
+            raise
+        except _Restart:
+            self.power_off()
+            self.power_on()
+        except wire.FirmwareGone:
+            self.power_off()
+            raise
+
+    # --- time
+
+    @property
+    def now_ms(self) -> int:
+        return self.timeline.now_us // 1000
+
+    def run_ms(self, ms: float) -> None:
+        """Let `ms` of virtual time pass. Raises PowerCut when the plug was pulled within them."""
+        self.run_to(self.timeline.now_us + int(ms * 1000))
+
+    def run_to(self, target_us: int) -> None:
+        while self._step(target_us):
+            pass
+
+    def run_until(self, condition: Callable[[], object], limit_ms: int = 60_000):
+        """Run until `condition()` is true and return its value. Raises TimeoutError with the screen's text."""
+        deadline = self.timeline.now_us + limit_ms * 1000
+        while True:
+            value = condition()
+            if value:
+                return value
+            if not self._step(deadline):
+                raise TimeoutError("not within %d ms; the screen says:\n%s" % (limit_ms, self.screen))
+
+    def _step(self, target_us: int) -> bool:
+        """One turn of the world: a device speaks, an event runs, or the firmware gets time. False at the target."""
+        if self._deliveries and self._process:
+            channel, data = self._deliveries.popleft()
+            self._grant(target_us, channel, data)
+            return True
+        if self._process and self._pump():
+            return True
+        event_us = self.timeline.next_us()
+        wake_us = self._process.until_us if self._process else None
+        soonest = min(t for t in (event_us, wake_us, target_us) if t is not None)
+        if event_us is not None and event_us <= soonest and event_us <= target_us:
+            self._guard(self.timeline.run_next)
+        elif wake_us is not None and wake_us <= soonest:
+            self.timeline.advance(wake_us)
+            self._grant(target_us)
+        else:
+            self.timeline.advance(target_us)
+            return False
+        return True
+
+    def _grant(self, target_us: int, channel: int = 0, data: bytes = b"") -> None:
+        if data and channel in _LINKS:
+            self.trace.frame(self.timeline.now_us, _LINKS[channel], "<", data)
+        event_us = self.timeline.next_us()
+        lease = target_us if event_us is None else min(target_us, event_us)
+        if self._deliveries or self.relay.is_open:
+            lease = 0
+        process = self._process
+        assert process
+        process.grant(self.timeline.now_us, lease, channel, data)
+        self._guard(process.serve)
+
+    def _pump(self) -> bool:
+        """Move the network's bytes; True when the firmware was told of some."""
+        assert self._process
+        if self._net_ready:
+            self._net_ready = False
+            self._grant(self.timeline.now_us)
+            return True
+        latency = self.relay.pump(self._process.waits_for_net)
+        if latency is None:
+            return False
+        if latency:
+            self.timeline.call_later(latency, self._net_arrived)
+            return False
+        if self._process.waits_for_net:
+            self._grant(self.timeline.now_us)
+            return True
+        return False
+
+    def _net_arrived(self) -> None:
+        self._net_ready = True
+
+    # --- the wire
+
+    def _port(self, channel: int) -> Port:
+        return Port(self.timeline, lambda data: self._deliveries.append((channel, data)))
+
+    def _register(self, process: wire.FirmwareProcess) -> None:
+        process.on_idle = self.timeline.advance
+        process.handlers = {
+            wire.TIME: lambda channel, body: self.timeline.advance(int.from_bytes(body, "little")),
+            wire.WRITE: self._write,
+            wire.PIN_OUT: self._pin_out,
+            wire.PIN_IN: lambda pin, body: bytes([self.keypad.column(pin - 4)]),
+            wire.BAUD: self._baud,
+            wire.TONE: self._tone,
+            wire.FLASH_READ: self._flash_read,
+            wire.FLASH_PROGRAM: self._flash_program,
+            wire.FLASH_ERASE: self._flash_erase,
+            wire.FLASH_BLANK: self._flash_blank,
+            wire.RANDOM: lambda channel, body: self.random.randbytes(body[0]),
+            wire.SAY: self._say,
+            wire.LINK_UP: lambda channel, body: bytes([self.relay.is_up]),
+            wire.RESTART: self._restart,
+        }
+
+    def _write(self, channel: int, data: bytes) -> None:
+        self.trace.frame(self.timeline.now_us, _LINKS[channel], ">", data)
+        if channel == wire.DISPLAY:
+            self.display.receive(data[0], data[1:])
+            return
+        for byte in data:
+            self.plug.event("uart")
+            if channel == wire.READER:
+                self.reader.receive(bytes([byte]))
+        if channel == wire.PRINTER:
+            self.printer.receive(data)
+
+    def _pin_out(self, pin: int, body: bytes) -> None:
+        if pin < 4:
+            self.keypad.drive(pin, body[0])
+        else:
+            self.led = body[0]
+
+    def _baud(self, channel: int, body: bytes) -> None:
+        if channel == wire.READER:
+            self.reader.set_host_baud(int.from_bytes(body, "little"))
+
+    def _tone(self, channel: int, body: bytes) -> None:
+        self.tone_hz = int.from_bytes(body, "little")
+        self.trace.note(self.timeline.now_us, "tone %d" % self.tone_hz)
+
+    def _say(self, channel: int, body: bytes) -> None:
+        line = body.decode()
+        self.log.append(line)
+        self.trace.note(self.timeline.now_us, "log " + line)
+        self.on_log(line)
+
+    def _restart(self, channel: int, body: bytes) -> None:
+        raise _Restart
+
+    def _card_frame(self, direction: str, data: bytes) -> None:
+        self.trace.frame(self.timeline.now_us, "card", direction, data)
+        self.plug.event("card")
+
+    # --- flash
+
+    def _flash_event(self, kind: str) -> None:
+        self.plug.event(kind)
+
+    def _flash_read(self, partition: int, body: bytes) -> bytes:
+        at, length = struct.unpack("<II", body)
+        buffer = bytearray(length)
+        self._partitions[partition].read(at, buffer)
+        return bytes(buffer)
+
+    def _flash_program(self, partition: int, body: bytes) -> bytes:
+        self._partitions[partition].program(int.from_bytes(body[:4], "little"), body[4:])
+        return self._flash_done(_PROGRAM_US)
+
+    def _flash_erase(self, partition: int, body: bytes) -> bytes:
+        self._partitions[partition].erase(int.from_bytes(body, "little"))
+        return self._flash_done(_ERASE_US)
+
+    def _flash_done(self, took_us: int) -> bytes:
+        self.timeline.advance(self.timeline.now_us + took_us)
+        return struct.pack("<BQ", 0, self.timeline.now_us)
+
+    def _flash_blank(self, partition: int, body: bytes) -> bytes:
+        at, length = struct.unpack("<II", body)
+        return bytes([self._partitions[partition].is_blank(at, length)])
+
+    def partition(self, number: int):
+        """One partition of the flash, as the firmware sees it."""
+        return self._partitions[number]
+
+    # --- the person at the counter
+
+    @property
+    def screen(self) -> str:
+        """What the display shows, read back to text from its pixels."""
+        return self.display.text()
+
+    def press(self, keys: str) -> None:
+        """Press keys one after another, as a hand does."""
+        for key in keys:
+            self.keypad.press(key)
+            self.run_ms(_KEY_HOLD_MS)
+            self.keypad.release(key)
+            self.run_ms(_KEY_GAP_MS)
+
+    def tap(self, card) -> None:
+        self.reader.put(card)
+
+    def take(self, card) -> None:
+        self.reader.take(card)
+
+
+class _Restart(Exception):
+    """The firmware asked for a reset."""
+
+
+_LINKS = {wire.READER: "reader", wire.PRINTER: "printer", wire.DISPLAY: "display", wire.EDGE: "keys"}

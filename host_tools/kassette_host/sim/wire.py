@@ -1,0 +1,144 @@
+"""The host's end of the simulated terminal's wire (boards/sim/hostlink.py is the other): a process and its messages.
+
+A message is `op u8 | channel u8 | length u16 | body`, little-endian. The process runs while `serve` handles its
+messages and is parked as soon as it has said IDLE, until `grant`.
+"""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from kassette_host import BUILD, ROOT
+
+WRITE, PIN_OUT, PIN_IN, BAUD, TONE = 1, 2, 3, 4, 5
+FLASH_READ, FLASH_PROGRAM, FLASH_ERASE, FLASH_BLANK, RANDOM = 6, 7, 8, 9, 10
+SAY, IDLE, LINK_UP, RESTART, TIME = 11, 12, 13, 14, 15
+
+READER, PRINTER, DISPLAY, EDGE = range(4)  # channels
+SETTINGS, JOURNAL, RATCHET, BUNDLE_A, BUNDLE_B = range(5)  # partitions
+
+MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
+_HANG_S = 60  # a firmware that says nothing for so long of real time hangs
+_HEAD = struct.Struct("<BBH")
+_NEVER_US = (1 << 62) - 1
+
+
+class FirmwareGone(Exception):
+    """The firmware's process ended by itself; the text is what it printed."""
+
+
+class FirmwareProcess:
+    """One life of the firmware, from power-on to power-off."""
+
+    def __init__(self, arguments: list[str], heap: str = "128k"):
+        name = "kassette-%d-%x" % (os.getpid(), id(self))
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind("\0\0" + name)
+        self._listener.listen(1)
+        command = [MICROPYTHON, "-X", "heapsize=" + heap, str(BUILD / "sim/main.py"), name, *arguments]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self._printed: list[bytes] = []
+        self._reader = threading.Thread(target=self._collect, daemon=True)
+        self._reader.start()
+        self._socket: socket.socket | None = None
+        self.until_us = 0
+        self.waits_for_net = False
+        self.handlers: dict[int, Callable[[int, bytes], bytes | None]] = {}
+        self.on_idle: Callable[[int], None] = lambda now_us: None
+
+    def _collect(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._printed.append(line)
+
+    @property
+    def printed(self) -> str:
+        """What the process wrote to its standard output and error: nothing, unless something went wrong."""
+        return b"".join(self._printed).decode(errors="replace")
+
+    def _wire(self) -> socket.socket:
+        if self._socket is None:
+            self._wait_readable(self._listener)
+            self._socket, _ = self._listener.accept()
+            self._listener.close()
+        return self._socket
+
+    def _wait_readable(self, what: socket.socket) -> None:
+        waited = 0.0
+        while not select.select([what], [], [], 0.25)[0]:
+            waited += 0.25
+            if self._process.poll() is not None:
+                raise FirmwareGone(self._last_words())
+            if waited > _HANG_S:
+                raise FirmwareGone("no message for %d s\n%s" % (_HANG_S, self.printed))
+
+    def _last_words(self) -> str:
+        self._reader.join(2)
+        return "exit status %s\n%s" % (self._process.poll(), self.printed)
+
+    def _read(self, length: int) -> bytes:
+        wire = self._wire()
+        data = b""
+        while len(data) < length:
+            self._wait_readable(wire)
+            part = wire.recv(length - len(data))
+            if not part:
+                self._process.wait(5)
+                raise FirmwareGone(self._last_words())
+            data += part
+        return data
+
+    def serve(self) -> None:
+        """Handle messages until the firmware is idle. Raises FirmwareGone; whatever a handler raises passes through."""
+        while True:
+            op, channel, length = _HEAD.unpack(self._read(4))
+            body = self._read(length)
+            if op == IDLE:
+                flags, now_us, self.until_us = struct.unpack("<IQQ", body)
+                self.waits_for_net = bool(flags & 1)
+                self.on_idle(now_us)
+                return
+            reply = self.handlers[op](channel, body)
+            if reply is not None:
+                self._wire().sendall(_HEAD.pack(op, channel, len(reply)) + reply)
+
+    def grant(self, now_us: int, lease_us: int, channel: int = 0, data: bytes = b"") -> None:
+        """Let the firmware go on at `now_us`; until strictly before `lease_us` it may jump by itself."""
+        body = struct.pack("<QQ", now_us, lease_us) + data
+        self._wire().sendall(_HEAD.pack(IDLE, channel, len(body)) + body)
+
+    @property
+    def is_parked_for_ever(self) -> bool:
+        return self.until_us >= _NEVER_US
+
+    def kill(self) -> None:
+        """The plug is pulled: SIGKILL, and nothing is left behind."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        for end in (self._socket, self._listener):
+            if end:
+                end.close()
+        self._reader.join(2)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def handler(process: FirmwareProcess, op: int) -> Callable[[Any], Any]:
+    """Decorator: let a function answer a message of `process`."""
+
+    def register(function):
+        process.handlers[op] = function
+        return function
+
+    return register
