@@ -1,0 +1,101 @@
+"""The settings of one terminal as they lie in flash: a header with a check value, then tag-length-value entries.
+
+    sector 0, 1   two copies, written in turn; the valid one with the higher generation holds
+    sector 2, 3   the boot counter (kassette.store.settings)
+
+    copy      0  magic "KSET", version u16, body length u16, generation u32, 20 bytes of zero
+             32  SHA-256 over bytes 0..31 and the body
+             64  body: entries of tag u8, length u16, value; what follows it in the sector stays FFh
+
+All integers are little-endian. The check value finds damage, not malice: it has no key (firmware/docs/threats.md).
+"""
+
+import hashlib
+from struct import unpack_from
+
+from micropython import const
+
+from kassette.errors import Fault
+
+SECTOR_LEN = 4096
+HEADER_LEN = 64
+MAGIC = b"KSET"
+VERSION = 1
+BODY_MAX = SECTOR_LEN - HEADER_LEN
+
+# Tag n is FIELDS[n], its value LENGTHS[n] bytes long (0: any length, but not empty).
+FIELDS = (
+    "",
+    "terminal",  # u32
+    "journal_id",  # u16
+    "provisioning",  # u32, counts how often this terminal was given keys
+    "currency",  # u16, ISO 4217
+    "shop_name",  # GB 2312
+    "shop_name_ascii",
+    "debit_key",  # key version u8, AES-128 master; may come again, newest first
+    "journal_root",  # AES-128
+    "drbg_seed",
+    "signer_modulus",  # RSA-2048, big-endian: who signs acknowledgements
+    "server_ca",  # certificate, DER
+    "client_cert",  # certificate, DER
+    "client_key",  # P-256 key, DER
+    "host",  # ASCII
+    "port",  # u16
+    "amount_limit_minor",  # u32
+    "issuer",  # u16
+    "utc_offset_min",  # i16
+)
+LENGTHS = (0, 4, 2, 4, 2, 0, 0, 17, 16, 32, 256, 0, 0, 0, 0, 2, 4, 2, 2)
+DEBIT_KEY = 7
+
+_E_MISSING = const(701)
+_E_CORRUPT = const(702)
+_PIECE = const(256)
+
+
+def check(read, at: int) -> tuple[int, int]:
+    """(generation, body length) of the copy at `at`.
+
+    `read(at, buffer)` fills a buffer, as `hal.Flash.read` does. Nothing of the body is kept in memory.
+    Raises Fault: 701 no copy was ever written here, 702 damaged or of another version.
+    """
+    piece = memoryview(bytearray(_PIECE))
+    read(at, piece[:HEADER_LEN])
+    magic, version, length, generation = unpack_from("<4sHHI", piece, 0)
+    if magic == b"\xff\xff\xff\xff":
+        raise Fault(_E_MISSING, at)
+    if magic != MAGIC or version != VERSION or length > BODY_MAX:
+        raise Fault(_E_CORRUPT, at)
+    expected = bytes(piece[32:HEADER_LEN])
+    digest = hashlib.sha256(piece[:32])
+    for done in range(0, length, _PIECE):
+        part = piece[: min(_PIECE, length - done)]
+        read(at + HEADER_LEN + done, part)
+        digest.update(part)
+    if digest.digest() != expected:
+        raise Fault(_E_CORRUPT, at)
+    return generation, length
+
+
+def entries(read, at: int, length: int):
+    """Yield (tag, place of the value, its length) for each known entry of the body at `at`; unknown tags are skipped.
+
+    Raises Fault(702) for an entry that leaves the body, a value of a wrong length, or a second one of a tag
+    that may come once.
+    """
+    head = bytearray(3)
+    end = at + length
+    seen = 0
+    while at < end:
+        read(at, head)
+        tag = head[0]
+        size = head[1] | head[2] << 8
+        at += 3
+        if size > end - at:
+            raise Fault(_E_CORRUPT, at)
+        if 0 < tag < len(LENGTHS):
+            if not size or size != (LENGTHS[tag] or size) or (seen >> tag & 1 and tag != DEBIT_KEY):
+                raise Fault(_E_CORRUPT, at)
+            seen |= 1 << tag
+            yield tag, at, size
+        at += size

@@ -1,0 +1,108 @@
+"""A terminal's settings, read from raw flash.
+
+Numbers and names become attributes. Keys and certificates stay in flash and are read when somebody asks: a certificate
+is needed for some milliseconds, and a key should not lie in the heap between two sales. `kassette.codec.settings`
+has the layout.
+"""
+
+from struct import unpack_from
+
+from micropython import const
+
+from kassette.codec.settings import DEBIT_KEY, FIELDS, HEADER_LEN, LENGTHS, SECTOR_LEN, check, entries
+from kassette.errors import Fault
+
+_E_MISSING = const(701)
+_E_CORRUPT = const(702)
+_E_KEY = const(703)
+_FIRST_SECRET = const(7)  # tags 7 to 13 name keys and certificates, the values that stay in flash
+_LAST_SECRET = const(13)
+_LAST_KEY = const(9)
+_HOST = const(14)
+_UTC_OFFSET = const(18)
+
+
+class Settings:
+    """What the provisioning tool wrote, after `load`; it is also the `hal.TlsIdentity` of the uplink."""
+
+    terminal: int
+    journal_id: int
+    provisioning: int
+    currency: int  # ISO 4217
+    shop_name: bytes  # GB 2312
+    shop_name_ascii: bytes
+    host: str
+    port: int
+    amount_limit_minor: int
+    issuer: int
+    utc_offset_min: int
+    journal_root: bytearray  # from here on: read from flash at each use
+    drbg_seed: bytearray
+    signer_modulus: bytes  # RSA-2048, big-endian: who signs acknowledgements
+    server_ca: bytes  # DER, as are the next two
+    client_cert: bytes
+    client_key: bytes
+
+    def __init__(self, flash):
+        """`flash`: the settings partition, a `hal.Flash` of four sectors or more."""
+        self._flash = flash
+        self._secrets = []  # (tag, place, length)
+
+    def load(self) -> None:
+        """Take the newest copy that is whole.
+
+        Raises Fault: 701 never provisioned; 702 no whole copy, or an entry is wrong (`at`: its place) or missing (`at`:
+        its tag); 703 a key or certificate is missing (`at`: its tag).
+        """
+        at, length = self._newest()
+        self._secrets = []
+        missing = (1 << len(FIELDS)) - 2
+        for tag, place, size in entries(self._flash.read, at + HEADER_LEN, length):
+            missing &= ~(1 << tag)
+            if _FIRST_SECRET <= tag <= _LAST_SECRET:
+                self._secrets.append((tag, place, size))
+            else:
+                setattr(self, FIELDS[tag], _value(tag, self._read(place, size)))
+        for tag in range(len(FIELDS)):
+            if missing >> tag & 1:
+                raise Fault(_E_KEY if _FIRST_SECRET <= tag <= _LAST_SECRET else _E_CORRUPT, tag)
+
+    def _newest(self):
+        best = (-1, 0, 0)
+        code = _E_MISSING
+        for at in (0, SECTOR_LEN):
+            try:
+                generation, length = check(self._flash.read, at)
+            except Fault as fault:
+                code = max(code, fault.code)  # a damaged copy says more than one that was never written
+                continue
+            best = max(best, (generation, at, length))
+        if best[0] < 0:
+            raise Fault(code)
+        return best[1:]
+
+    def _read(self, place: int, size: int) -> bytearray:
+        value = bytearray(size)
+        self._flash.read(place, value)
+        return value
+
+    def __getattr__(self, name: str):
+        """One of the values that stay in flash; a copy, which the caller of a key wipes."""
+        for tag, place, size in self._secrets:
+            if FIELDS[tag] == name:
+                value = self._read(place, size)
+                return value if tag <= _LAST_KEY else bytes(value)  # `ssl` takes bytes only
+        raise AttributeError(name)
+
+    def debit_keys(self) -> list[tuple[int, bytearray]]:
+        """(key version, 16-byte debit master), the newest first; the caller wipes them."""
+        found = [self._read(place, size) for tag, place, size in self._secrets if tag == DEBIT_KEY]
+        return [(key[0], key[1:]) for key in found]
+
+
+def _value(tag: int, value: bytearray):
+    if tag == _HOST:
+        return str(value, "ascii")
+    if not LENGTHS[tag]:
+        return bytes(value)
+    return unpack_from("<h" if tag == _UTC_OFFSET else "<H" if len(value) == 2 else "<I", value, 0)[0]

@@ -1,0 +1,147 @@
+"""What one terminal needs to know, and how it gets into the terminal's settings flash.
+
+The same image goes into the simulator, an emulated chip and a real one. Keys never leave by print or log: people
+compare key check values.
+"""
+
+from dataclasses import dataclass, field
+from struct import pack
+from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from kassette.codec.kdf import terminal_key
+from kassette.codec.settings import SECTOR_LEN, check
+from kassette.codec.settings_image import entry, image
+from kassette.errors import Fault
+from kassette_host.pki import SERVER_NAME, Pki
+
+_PAGE = 256
+_FLASH_PROGRAM = 406
+
+
+class Flash(Protocol):
+    """As much of `kassette.hal.Flash` as an installation needs."""
+
+    def read(self, at: int, buffer: bytearray | memoryview) -> None: ...
+
+    def program(self, at: int, data: bytes | bytearray | memoryview) -> None: ...
+
+    def erase(self, sector: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalShare:
+    """One terminal's share of the back office's keys, and its other settings. Its repr shows no key."""
+
+    terminal: int
+    journal_id: int
+    provisioning: int  # one more each time this terminal is given keys
+    debit_keys: tuple[tuple[int, bytes], ...] = field(repr=False)  # (version, K1 master), newest first
+    journal_root: bytes = field(repr=False)
+    drbg_seed: bytes = field(repr=False)
+    signer_modulus: bytes = field(repr=False)
+    server_ca: bytes = field(repr=False)
+    client_cert: bytes = field(repr=False)
+    client_key: bytes = field(repr=False)
+    port: int
+    host: str = SERVER_NAME
+    shop_name: str
+    shop_name_ascii: str
+    currency: int = 156
+    issuer: int = 1
+    amount_limit_minor: int = 100_000
+    utc_offset_min: int = 480
+
+    def check_values(self) -> dict[str, str]:
+        """The check value of each key, to compare by eye with the back office's."""
+        values = {"debit key %d" % version: kcv(key) for version, key in self.debit_keys}
+        return {**values, "journal root": kcv(self.journal_root)}
+
+
+def journal_root(master: bytes, terminal: int, provisioning: int) -> bytes:
+    """The 16-byte root of one terminal's journal keys, from the journal master of the back office."""
+    return terminal_key(master, b"journal-root", terminal, provisioning)
+
+
+def terminal_share(
+    pki: Pki,
+    journal_master: bytes,
+    terminal: int,
+    provisioning: int,
+    **rest,
+) -> TerminalShare:
+    """Derive and collect a share: the journal root by KDF, certificate and key from `pki`.
+
+    `rest` are the other fields of `TerminalShare`.
+    """
+    client_cert, client_key = pki.terminal(terminal)
+    return TerminalShare(
+        terminal=terminal,
+        provisioning=provisioning,
+        journal_root=journal_root(journal_master, terminal, provisioning),
+        server_ca=pki.ca_der,
+        client_cert=client_cert,
+        client_key=client_key,
+        **rest,
+    )
+
+
+def kcv(key: bytes) -> str:
+    """A key's check value: the first three bytes of the CMAC of a zero block, as hex digits."""
+    mac = CMAC(AES(key))
+    mac.update(bytes(16))
+    return mac.finalize()[:3].hex()
+
+
+def settings_image(share: TerminalShare, generation: int = 1) -> bytes:
+    """One copy of the settings as it lies in flash. Raises ValueError when it does not fit its sector."""
+    values = [
+        ("terminal", pack("<I", share.terminal)),
+        ("journal_id", pack("<H", share.journal_id)),
+        ("provisioning", pack("<I", share.provisioning)),
+        ("currency", pack("<H", share.currency)),
+        ("shop_name", share.shop_name.encode("gb2312")),
+        ("shop_name_ascii", share.shop_name_ascii.encode("ascii")),
+        *(("debit_key", bytes([version]) + key) for version, key in share.debit_keys),
+        ("journal_root", share.journal_root),
+        ("drbg_seed", share.drbg_seed),
+        ("signer_modulus", share.signer_modulus),
+        ("server_ca", share.server_ca),
+        ("client_cert", share.client_cert),
+        ("client_key", share.client_key),
+        ("host", share.host.encode("ascii")),
+        ("port", pack("<H", share.port)),
+        ("amount_limit_minor", pack("<I", share.amount_limit_minor)),
+        ("issuer", pack("<H", share.issuer)),
+        ("utc_offset_min", pack("<h", share.utc_offset_min)),
+    ]
+    return image(b"".join(entry(name, value) for name, value in values), generation)
+
+
+def install(flash: Flash, share: TerminalShare) -> int:
+    """Write `share` over the older of the two copies, read it back, and return its generation.
+
+    The other copy is not touched: a power cut at any point leaves the old settings or the new ones.
+    Raises Fault(406) when the flash reads differently afterwards.
+    """
+    found = [_generation(flash, at) for at in (0, SECTOR_LEN)]
+    sector = found.index(min(found))
+    data = settings_image(share, max(found) + 1)
+    at = sector * SECTOR_LEN
+    flash.erase(sector)
+    for start in range(0, len(data), _PAGE):
+        flash.program(at + start, data[start : start + _PAGE])
+    written = bytearray(len(data))
+    flash.read(at, written)
+    if written != data:
+        raise Fault(_FLASH_PROGRAM, at)
+    return max(found) + 1
+
+
+def _generation(flash: Flash, at: int) -> int:
+    try:
+        return check(flash.read, at)[0]
+    except Fault:
+        return 0
