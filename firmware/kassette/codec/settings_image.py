@@ -12,7 +12,7 @@ def entry(name: str, value: bytes) -> bytes:
 
 
 def image(body: bytes, generation: int) -> bytes:
-    """A whole copy: header, check value, `body` (up to BODY_MAX bytes). `generation`: u32, above that of the other copy."""
+    """A whole copy: header, check value, `body` (up to BODY_MAX bytes). `generation`: u32, above the other one's."""
     if len(body) > BODY_MAX:
         raise ValueError("settings do not fit one sector")
     head = pack("<4sHHI20s", MAGIC, VERSION, len(body), generation, b"")
