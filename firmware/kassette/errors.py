@@ -27,3 +27,7 @@ class CardLost(Fault):
 
 class CardRefused(Fault):
     """The card answered with an error status: `at` is the DESFire status byte."""
+
+
+class CommitUnknown(Fault):
+    """CommitTransaction went out and its answer proves nothing: `at` is the code of what came instead (110, 203 ..)."""

@@ -96,7 +96,7 @@ class Session:
         self._rnd_a = bytes(rnd_a)
         self._rnd_b = _ZERO_IV
         self._iv = _ZERO_IV
-        self._cmac = None
+        self._cmac: Cmac = None  # type: ignore[assignment]  # until `confirm`
 
     def respond(self, challenge) -> bytes:
         """The second command, which answers the card's challenge. Raises as `body`."""
