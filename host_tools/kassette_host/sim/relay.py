@@ -20,7 +20,7 @@ class Relay:
         self.latency_us = 0
         self.name = "kassette-relay-%d-%x" % (os.getpid(), id(self))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind("\0\0" + self.name)
+        self._listener.bind("\0" + self.name)
         self._listener.listen(4)
         self._listener.setblocking(False)
         self._near: socket.socket | None = None  # to the terminal

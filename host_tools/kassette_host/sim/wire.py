@@ -39,7 +39,7 @@ class FirmwareProcess:
     def __init__(self, arguments: list[str], heap: str = "128k"):
         name = "kassette-%d-%x" % (os.getpid(), id(self))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind("\0\0" + name)
+        self._listener.bind("\0" + name)
         self._listener.listen(1)
         command = [MICROPYTHON, "-X", "heapsize=" + heap, str(BUILD / "sim/main.py"), name, *arguments]
         self._process = subprocess.Popen(

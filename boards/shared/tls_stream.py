@@ -1,0 +1,125 @@
+"""A TLS connection over MicroPython's own `socket` and `ssl`: `hal.Stream`, and the way to one. Never blocks, never polls.
+
+mbedTLS shakes hands inside the first write, flight by flight; between two flights the task waits for the socket, and
+cancelling it there abandons the handshake. (MicroPython has no other sign that a handshake is over: `cipher()` before
+that crashes, a read that waits looks the same before and after.) So `connect` ends when the first flight has left, and
+the first `write` is what raises Fault(503).
+
+Seen on the interpreter (each has a test): a client context accepts any server until CERT_REQUIRED is set, which then
+needs `server_hostname`; certificates and keys have to be `bytes`; the dates are checked against the system's clock.
+"""
+
+import asyncio
+import socket
+import ssl
+from asyncio import core
+from errno import EINPROGRESS
+
+from kassette.errors import Fault
+from micropython import const
+
+_E_SILENT = const(502)
+_E_TLS = const(503)
+_READ = const(0)
+_WRITE = const(1)
+
+
+async def connect(family: int, address, tls, timeout_ms: int) -> "TlsStream":
+    """Connect to `address`, a socket address of `family` as `getaddrinfo` gives it, and send the first flight.
+
+    `tls` is a `hal.TlsIdentity`. Raises Fault: 502 nobody there within `timeout_ms`, 503 the identity is no use.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    stream = None
+    try:
+        sock.setblocking(False)
+        await _within(_connected(sock, address), timeout_ms)
+        stream = TlsStream(_wrap(sock, tls))
+    finally:
+        if not stream:
+            sock.close()
+    return stream
+
+
+def _wrap(sock, tls):
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(tls.client_cert, tls.client_key)
+        context.load_verify_locations(cadata=tls.server_ca)
+        wrapped = context.wrap_socket(sock, server_hostname=tls.host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as error:
+        raise _fault(_E_TLS, error)
+    try:
+        wrapped.read(1)  # the first flight; this early nothing can be read
+    except OSError as error:  # the connection never stood
+        raise _fault(_E_SILENT, error)
+    return wrapped
+
+
+class TlsStream:
+    """See `hal.Stream`. After a Fault the stream is of no more use but to be closed."""
+
+    def __init__(self, wrapped):
+        self._tls = wrapped
+        self._code = _E_TLS  # of an error now; the connection's own once hands are shaken
+
+    async def write(self, data, timeout_ms: int) -> None:
+        """Send all of `data`, the first time after the handshake. Raises Fault: 502 no answer, 503 TLS failed."""
+        await _within(self._write(memoryview(data)), timeout_ms)
+
+    async def readinto(self, buffer, timeout_ms: int) -> int:
+        """1..len(buffer) bytes, 0 at the end of the stream. Raises Fault(502)."""
+        return await _within(self._readinto(buffer), timeout_ms)
+
+    def close(self) -> None:
+        self._tls.close()
+
+    async def _write(self, data):
+        while len(data):
+            n = self._try(self._tls.write, data)
+            if n is None:
+                await _ready(self._tls, _WRITE)
+            else:
+                self._code = _E_SILENT
+                data = data[n:]
+
+    async def _readinto(self, buffer):
+        while True:
+            n = self._try(self._tls.readinto, buffer)
+            if n is not None:
+                return n
+            await _ready(self._tls, _READ)
+
+    def _try(self, call, argument):
+        try:
+            return call(argument)
+        except (OSError, ValueError) as error:  # ValueError: the certificate, in words
+            raise _fault(self._code, error)
+
+
+def _fault(code, error):
+    """`at` is the errno of a socket or, below zero, of mbedTLS; 0 for a certificate."""
+    number = error.args[0]
+    return Fault(code, number if isinstance(number, int) else 0)
+
+
+async def _connected(sock, address):
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.errno != EINPROGRESS:
+            raise _fault(_E_SILENT, error)
+    await _ready(sock, _WRITE)
+
+
+async def _within(step, timeout_ms):
+    try:
+        return await asyncio.wait_for_ms(step, timeout_ms)
+    except asyncio.TimeoutError:
+        raise Fault(_E_SILENT)
+
+
+def _ready(stream, direction):
+    queue = core._io_queue
+    yield queue.queue_write(stream) if direction else queue.queue_read(stream)

@@ -1,0 +1,69 @@
+"""The command line: thin verbs over the library; everything heavy is imported by the verb that needs it."""
+
+import sys
+
+import rich_click as click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option("0.1.0", prog_name="kassette")
+def cli() -> None:
+    """Kassette: a stored-value card terminal, its virtual hardware and its back office."""
+
+
+@cli.command()
+@click.option("--reader", metavar="PORT", help="A real PN532 on this serial port in the virtual reader's place.")
+@click.option("--port", default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken.")
+@click.option(
+    "--state",
+    type=click.Choice(["kept", "fresh", "keyed", "journal-full", "paper-out", "offline", "clock-lost"]),
+    default="kept",
+    show_default=True,
+    help="Where the shop starts; all but `kept` start a new one.",
+)
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write every frame on every link with its virtual time.")
+def run(reader: str | None, port: int, state: str, trace: str | None) -> None:
+    """Start the shop: back office, virtual hardware and the real firmware; print the counter page's address."""
+    from kassette_host.shop import run_shop
+
+    sys.exit(run_shop(reader, port, state, trace))
+
+
+@cli.command()
+def reset() -> None:
+    """Forget the shop's state: cards, journal, books."""
+    from kassette_host.shop import forget
+
+    forget()
+
+
+@cli.command()
+@click.option("--seed", default=1, show_default=True, help="Another morning.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write every frame on every link with its virtual time.")
+@click.option("--slips", type=click.Path(file_okay=False), help="Folder for the slips' pictures.")
+@click.option("--quiet", "-q", is_flag=True, help="No table, no progress: the verdict alone.")
+def demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> None:
+    """A scripted morning with power cuts, outages and torn taps; 0 only if journal, cards and books agree."""
+    from kassette_host.demo import run_demo
+
+    sys.exit(run_demo(seed, trace, slips, quiet))
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="Exit with 1 when something is over its budget.")
+@click.option("--accept", is_flag=True, help="Write the present sizes, plus 5 %, as the new budget.")
+def size(check: bool, accept: bool) -> None:
+    """The `.mpy` bytes and the import heap of each module, against firmware/size_budget.json."""
+    from kassette_host import size as size_tool
+
+    if accept:
+        size_tool.accept()
+    sys.exit(size_tool.report(check))
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C is exit status 130, not a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
