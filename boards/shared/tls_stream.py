@@ -1,4 +1,4 @@
-"""A TLS connection over MicroPython's own `socket` and `ssl`: `hal.Stream`, and the way to one. Never blocks, never polls.
+"""A TLS connection over MicroPython's own `socket` and `ssl`: `hal.Stream`, and the way to one. It never polls.
 
 mbedTLS shakes hands inside the first write, flight by flight; between two flights the task waits for the socket, and
 cancelling it there abandons the handshake. (MicroPython has no other sign that a handshake is over: `cipher()` before
@@ -15,8 +15,9 @@ import ssl
 from asyncio import core
 from errno import EINPROGRESS
 
-from kassette.errors import Fault
 from micropython import const
+
+from kassette.errors import Fault
 
 _E_SILENT = const(502)
 _E_TLS = const(503)
@@ -116,7 +117,7 @@ async def _connected(sock, address):
 async def _within(step, timeout_ms):
     try:
         return await asyncio.wait_for_ms(step, timeout_ms)
-    except asyncio.TimeoutError:
+    except asyncio.TimeoutError:  # noqa: UP041 - a class of its own on MicroPython
         raise Fault(_E_SILENT)
 
 
