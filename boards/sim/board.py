@@ -134,7 +134,7 @@ class Net:
     async def open(self, tls, timeout_ms):
         from shared import tls_stream
 
-        return await tls_stream.connect(1, self._address, tls, self._clock, timeout_ms)
+        return await tls_stream.connect(1, self._address, tls, timeout_ms)
 
 
 class Board:
