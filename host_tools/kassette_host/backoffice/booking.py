@@ -1,0 +1,189 @@
+"""What each kind of journal record does to the facts: called once for each record, in the order of the journal."""
+
+from dataclasses import dataclass
+
+from kassette.codec import records
+from kassette_host.backoffice import decode, evidence, mismatch, rules, settlement
+from kassette_host.backoffice.card_record import DEBIT, CardRecord, parse
+from kassette_host.backoffice.register import card_seen
+from kassette_host.backoffice.settlement import Key
+from kassette_host.backoffice.store import Books
+
+_DECISIONS = {records.GIVEN: rules.GIVEN, records.ABANDONED: rules.ABANDONED}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One verified record of a terminal's journal; `kind` without the clock's bit, `payload` 96 bytes."""
+
+    terminal: int
+    journal_id: int
+    serial: int
+    kind: int
+    clock_trusted: bool
+    payload: bytes
+    tag: bytes
+
+    @property
+    def key(self) -> Key:
+        return self.terminal, self.journal_id, self.serial
+
+    @property
+    def source(self) -> str:
+        return "entry:%d:%d:%d" % self.key
+
+
+def book(books: Books, entry: Entry) -> None:
+    """Take one record into the books. Kinds without money (boot, acknowledgement ..) are evidence only."""
+    if entry.kind == records.INTENT:
+        _intent(books, entry)
+        return
+    _expect_no_intent(books, entry)
+    handler = _OUTCOMES.get(entry.kind)
+    if handler:
+        values = records.unpack(entry.kind, entry.payload)
+        key = (entry.terminal, entry.journal_id, values[1])
+        intent = settlement.find(books.db, key)
+        if intent is None or intent.slip != values[2]:
+            _report(books, mismatch.OUTCOME, entry, values[2], "an outcome without its intent")
+        else:
+            handler(books, entry, intent, values)
+            settlement.settle(books, key)
+
+
+def _intent(books: Books, entry: Entry) -> None:
+    intent = decode.intent(entry.payload)
+    card = card_seen(books, entry.key, intent)
+    if intent.amount <= 0:
+        _report(books, mismatch.AMOUNT, entry, intent.slip, "an amount of %d: nothing is booked" % intent.amount, card)
+    if intent.currency != books.currency:
+        text = "currency %d: nothing is booked" % intent.currency
+        _report(books, mismatch.CURRENCY, entry, intent.slip, text, card)
+    facts = {
+        "slip": intent.slip,
+        "attempt": intent.attempt,
+        "card": card,
+        "amount": intent.amount,
+        "currency": intent.currency,
+        "bookable": intent.amount > 0 and intent.currency == books.currency,
+        "balance_before": intent.balance,
+        "sequence_before": intent.sequence,
+        "time": intent.time,
+        "clock_trusted": entry.clock_trusted,
+        "tag": entry.tag,
+        "said": rules.OPEN,
+    }
+    told = settlement.find(books.db, entry.key)
+    if told is None:
+        proof, source = evidence.proof_for(books.db, entry.key, card, intent.sequence)
+        settlement.add(books, entry.key, **facts, proof=proof, proof_source=source)
+    else:
+        settlement.learn(books, entry.key, **facts)
+        evidence.compare_told(books, entry.key)
+    _newest_record(books, entry, intent, card)
+    settlement.settle(books, entry.key)
+
+
+def _newest_record(books: Books, entry: Entry, intent: decode.Intent, card: int) -> None:
+    """The tap as a witness of the tap before."""
+    evidence.disprove_earlier(books, entry.key, intent.slip, card, intent.sequence)
+    record = parse(intent.newest)
+    if record is None:
+        _report(books, mismatch.RECORD, entry, intent.slip, "the newest record of the card is none", card)
+        return
+    if record.sequence != intent.sequence or record.balance_after != intent.balance:
+        text = "balance or sequence are not those of the card's newest record"
+        _report(books, mismatch.RECORD, entry, intent.slip, text, card)
+    evidence.witness(books, card, record, entry.key)
+
+
+def _committed(books: Books, entry: Entry, intent, values: tuple) -> None:
+    _time, _serial, slip, balance_after, sequence, *_ = values
+    if not _accept(books, entry, intent, rules.COMMITTED):
+        return
+    settlement.learn(books, _key(intent), said=rules.COMMITTED, said_late=False)
+    record = _record_of(intent, balance_after, sequence)
+    if sequence != intent.sequence_before + 1 or balance_after != intent.balance_before - intent.amount:
+        _report(books, mismatch.RECORD, entry, slip, "balance or sequence do not follow from the intent", intent.card)
+    evidence.claim(books, intent.card, record, entry.source)
+
+
+def _record_of(intent, balance_after: int, sequence: int) -> CardRecord:
+    """The record that a committed intent left on the card."""
+    place = (intent.terminal, intent.journal_id, intent.serial, sequence)
+    return CardRecord(DEBIT, *place, intent.amount, balance_after, intent.time, intent.tag[:5])
+
+
+def _late_commit(books: Books, entry: Entry, intent, values: tuple) -> None:
+    _time, _serial, slip, balance_after, sequence, raw = values
+    if _accept(books, entry, intent, rules.COMMITTED):
+        settlement.learn(books, _key(intent), said=rules.COMMITTED, said_late=True)
+    record = parse(raw)
+    if record is None or (record.type, record.terminal, record.journal_id, record.serial) != (DEBIT, *_key(intent)):
+        _report(books, mismatch.RECORD, entry, slip, "a late commit with a record that is not its own", intent.card)
+        return
+    if record.sequence != sequence or record.balance_after != balance_after:
+        _report(books, mismatch.RECORD, entry, slip, "a late commit that its record does not bear out", intent.card)
+    evidence.witness(books, intent.card, record, entry.key)
+
+
+def _not_debited(books: Books, entry: Entry, intent, values: tuple) -> None:
+    if _accept(books, entry, intent, rules.NOT_DEBITED):
+        settlement.learn(books, _key(intent), said=rules.NOT_DEBITED, said_late=bool(values[4]), reason=values[3])
+        if intent.proof == rules.DEBITED:
+            evidence.report_denied(books, _key(intent), intent.slip, intent.card)
+
+
+def _unresolved(books: Books, entry: Entry, intent, values: tuple) -> None:
+    if intent.said == rules.OPEN:
+        settlement.learn(books, _key(intent), said=rules.UNRESOLVED, reason=values[3])
+    elif intent.said != rules.UNRESOLVED:
+        _report(books, mismatch.OUTCOME, entry, intent.slip, "unresolved after it was %s" % intent.said, intent.card)
+
+
+def _decision(books: Books, entry: Entry, intent, values: tuple) -> None:
+    decision = _DECISIONS.get(values[3])
+    if decision is None:
+        _report(books, mismatch.OUTCOME, entry, intent.slip, "a decision %d that nobody knows" % values[3], intent.card)
+    elif intent.said in (rules.COMMITTED, rules.NOT_DEBITED):
+        _report(books, mismatch.OUTCOME, entry, intent.slip, "a decision when it was %s" % intent.said, intent.card)
+    elif intent.decision == rules.UNDECIDED:
+        settlement.learn(books, _key(intent), decision=decision)
+    elif intent.decision != decision:
+        _report(books, mismatch.OUTCOME, entry, intent.slip, "%s after %s" % (decision, intent.decision), intent.card)
+
+
+_OUTCOMES = {
+    records.COMMITTED: _committed,
+    records.NOT_DEBITED: _not_debited,
+    records.UNRESOLVED: _unresolved,
+    records.DECISION: _decision,
+    records.LATE_COMMIT: _late_commit,
+}
+
+
+def _accept(books: Books, entry: Entry, intent, word: str) -> bool:
+    """Whether the terminal may still say `word`; reports a contradiction with what it said before."""
+    if intent.said in (rules.OPEN, rules.UNRESOLVED):
+        return True
+    if intent.said != word:
+        _report(books, mismatch.OUTCOME, entry, intent.slip, "%s after it was %s" % (word, intent.said), intent.card)
+    return False
+
+
+def _expect_no_intent(books: Books, entry: Entry) -> None:
+    """A card may have named this serial as an intent before the journal came: then one of the two is wrong."""
+    told = settlement.find(books.db, entry.key)
+    if told is not None and told.said == rules.NOTHING:
+        evidence.report_absent(books, entry.key, told.card)
+        settlement.learn(books, entry.key, said=rules.ABSENT)
+        settlement.settle(books, entry.key)
+
+
+def _key(intent) -> Key:
+    return intent.terminal, intent.journal_id, intent.serial
+
+
+def _report(books: Books, kind: str, entry: Entry, slip: int, text: str, card: int | None = None) -> None:
+    place = {"terminal": entry.terminal, "journal_id": entry.journal_id, "serial": entry.serial}
+    mismatch.report(books, kind, (*entry.key, text), text, slip=slip, card=card, **place)

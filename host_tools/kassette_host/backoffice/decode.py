@@ -1,0 +1,124 @@
+"""A record's payload with names instead of positions, and as facts for people: never with a card number or a UID."""
+
+from typing import Any, NamedTuple
+
+from kassette.codec import records
+from kassette_host.backoffice.card_record import CREDIT, DEBIT, parse
+
+KINDS = {
+    records.HEADER: "sector header",
+    records.INTENT: "intent",
+    records.COMMITTED: "committed",
+    records.NOT_DEBITED: "not debited",
+    records.UNRESOLVED: "unresolved",
+    records.DECISION: "decision",
+    records.LATE_COMMIT: "late commit",
+    records.REVERSAL: "reversal",
+    records.ACK: "acknowledgement",
+    records.BOOT: "boot",
+    records.CONFIG: "configuration",
+    records.MODE: "mode",
+    records.BATCH_CLOSE: "batch close",
+    records.KEY_ROLL: "key roll",
+    records.CONTINUATION: "continuation",
+}
+_DECISIONS = {records.GIVEN: "goods given", records.ABANDONED: "abandoned or paid otherwise"}
+
+
+class Intent(NamedTuple):
+    time: int
+    slip: int
+    attempt: int
+    amount: int
+    currency: int
+    uid: bytes
+    number: int
+    card_class: int
+    level: int
+    flags: int
+    key_version: int
+    balance: int
+    sequence: int
+    newest: bytes
+    expiry: int
+    issuer: int
+    operator: int
+    policy: int
+
+
+def intent(payload: bytes) -> Intent:
+    return Intent(*records.unpack(records.INTENT, payload))
+
+
+def slip_of(kind: int, payload: bytes) -> int | None:
+    """The slip number in a record, or None for a kind that has none."""
+    if kind == records.INTENT:
+        return intent(payload).slip
+    in_outcomes = (records.COMMITTED, records.NOT_DEBITED, records.UNRESOLVED, records.DECISION, records.LATE_COMMIT)
+    return records.unpack(kind, payload)[2] if kind in in_outcomes else None
+
+
+def facts(kind: int, payload: bytes) -> dict[str, Any]:
+    """What a record says, for the page of its slip; amounts in minor units."""
+    describe = _FACTS.get(kind)
+    return describe(payload) if describe else {}
+
+
+def _intent_facts(payload: bytes) -> dict[str, Any]:
+    it = intent(payload)
+    names = ("attempt", "amount", "currency", "balance", "sequence", "card_class", "key_version", "operator", "policy")
+    return {name: getattr(it, name) for name in names} | {"newest_on_card": _record_text(it.newest)}
+
+
+def _committed_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _slip, balance, sequence, *_ = records.unpack(records.COMMITTED, payload)
+    return {"intent": serial, "balance": balance, "sequence": sequence}
+
+
+def _not_debited_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _slip, reason, late = records.unpack(records.NOT_DEBITED, payload)
+    return {"intent": serial, "reason": reason, "found": "later" if late else "at the counter"}
+
+
+def _unresolved_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _slip, reason = records.unpack(records.UNRESOLVED, payload)
+    return {"intent": serial, "reason": reason}
+
+
+def _decision_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _slip, decision, operator = records.unpack(records.DECISION, payload)
+    return {"intent": serial, "decision": _DECISIONS.get(decision, decision), "operator": operator}
+
+
+def _late_commit_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _slip, balance, sequence, raw = records.unpack(records.LATE_COMMIT, payload)
+    return {"intent": serial, "balance": balance, "sequence": sequence, "record_on_card": _record_text(raw)}
+
+
+def _ack_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, _tag, server_time = records.unpack(records.ACK, payload)
+    return {"up_to": serial, "server_time": server_time}
+
+
+def _record_text(raw: bytes) -> str:
+    record = parse(raw)
+    if record is None:
+        return "none"
+    numbers = "no. %d, amount %d, balance %d" % (record.sequence, record.amount, record.balance_after)
+    if record.type == DEBIT:
+        place = (record.terminal, record.journal_id, record.serial)
+        return "debit, %s, by terminal %08X, journal %d, serial %d" % (numbers, *place)
+    if record.type == CREDIT:
+        return "credit, %s, by order %d" % (numbers, record.serial)
+    return "personalisation, %s" % numbers
+
+
+_FACTS = {
+    records.INTENT: _intent_facts,
+    records.COMMITTED: _committed_facts,
+    records.NOT_DEBITED: _not_debited_facts,
+    records.UNRESOLVED: _unresolved_facts,
+    records.DECISION: _decision_facts,
+    records.LATE_COMMIT: _late_commit_facts,
+    records.ACK: _ack_facts,
+}

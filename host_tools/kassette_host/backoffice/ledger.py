@@ -1,0 +1,81 @@
+"""The double-entry ledger: sets of postings that each sum to zero, posted as differences, never changed.
+
+Debits are positive, credits negative. A source (an intent, a credit order) owns its sets; `adjust` posts what is
+missing between what the source has moved so far and what it should have moved.
+"""
+
+from sqlalchemy import Connection, func, insert, select
+
+from kassette_host.backoffice.rules import CARD, FLOAT, PENDING, SUSPENSE, TAKINGS, WRITE_OFF, Moves
+from kassette_host.backoffice.schema import posting_sets, postings
+from kassette_host.backoffice.store import Books
+
+ACCOUNTS = (CARD, TAKINGS, PENDING, SUSPENSE, WRITE_OFF, FLOAT)
+
+
+class Unbalanced(Exception):
+    """A set of postings that does not sum to zero: a bug, nothing is posted."""
+
+
+def entry_source(terminal: int, journal_id: int, serial: int) -> str:
+    return "entry:%d:%d:%d" % (terminal, journal_id, serial)
+
+
+def order_source(number: int) -> str:
+    return "order:%d" % number
+
+
+def posted(db: Connection, source: str) -> Moves:
+    """What `source` has moved so far, without the accounts where it comes to nothing."""
+    total = func.sum(postings.c.amount)
+    query = (
+        select(postings.c.account, postings.c.owner, total)
+        .where(postings.c.source == source)
+        .group_by(postings.c.account, postings.c.owner)
+        .having(total != 0)
+    )
+    return {(account, owner): amount for account, owner, amount in db.execute(query)}
+
+
+def adjust(books: Books, source: str, target: Moves, reason: str) -> bool:
+    """Post the difference that brings what `source` has moved to `target`; False when there is none.
+
+    Raises Unbalanced when `target` does not sum to zero.
+    """
+    db = books.db
+    shown = posted(db, source)
+    moves = {key: target.get(key, 0) - shown.get(key, 0) for key in {*target, *shown}}
+    moves = {key: amount for key, amount in moves.items() if amount}
+    if sum(moves.values()):
+        raise Unbalanced(source)
+    if not moves:
+        return False
+    newest = db.scalar(select(func.max(posting_sets.c.step)).where(posting_sets.c.source == source))
+    step = 0 if newest is None else newest + 1
+    db.execute(insert(posting_sets).values(source=source, step=step, reason=reason, posted_at=books.now))
+    rows = [
+        {"source": source, "step": step, "account": account, "owner": owner, "amount": amount}
+        for (account, owner), amount in sorted(moves.items())
+    ]
+    db.execute(insert(postings), rows)
+    return True
+
+
+def balance(db: Connection, account: str, owner: int | None = None) -> int:
+    """The balance of an account, debit positive; of all owners together when `owner` is None."""
+    query = select(func.coalesce(func.sum(postings.c.amount), 0)).where(postings.c.account == account)
+    if owner is not None:
+        query = query.where(postings.c.owner == owner)
+    return db.scalar(query) or 0
+
+
+def balances(db: Connection, account: str) -> dict[int, int]:
+    """The balance of an account for each owner, debit positive."""
+    query = select(postings.c.owner, func.sum(postings.c.amount)).where(postings.c.account == account)
+    return dict(tuple(row) for row in db.execute(query.group_by(postings.c.owner)))
+
+
+def unbalanced_sets(db: Connection) -> list[tuple[str, int]]:
+    """Sets that do not sum to zero: always empty, unless somebody edited the database."""
+    query = select(postings.c.source, postings.c.step).group_by(postings.c.source, postings.c.step)
+    return [tuple(row) for row in db.execute(query.having(func.sum(postings.c.amount) != 0))]
