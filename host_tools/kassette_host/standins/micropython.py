@@ -13,13 +13,19 @@ def viper(function):
     return function
 
 
-def heap_lock() -> int:
-    return 1
+_lock_depth = 0
+
+
+def heap_lock() -> None:
+    global _lock_depth
+    _lock_depth += 1
 
 
 def heap_unlock() -> int:
-    return 0
+    global _lock_depth
+    _lock_depth -= 1
+    return _lock_depth
 
 
-def opt_level(level=None) -> int:
-    return 0
+def opt_level(level: int | None = None) -> int | None:
+    return 0 if level is None else None
