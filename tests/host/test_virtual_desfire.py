@@ -457,13 +457,13 @@ def test_memory_runs_out():
     _, speak = card_with(AES, [ZERO])
     client = Ev1Client(speak)
     free = int.from_bytes(client.read(0x6E, b"", 3, PLAIN), "little")
-    assert free == 4096 - 32
+    assert free == 4864 - 32
     client.command(
         0xCB, b"\x01" + struct.pack("<BH", 0, 0) + (1024).to_bytes(3, "little")
     )  # a backup file counts twice
     assert int.from_bytes(client.read(0x6E, b"", 3, PLAIN), "little") == free - 2048
-    refused(0x0E, client.command, 0xCD, b"\x02" + struct.pack("<BH", 0, 0) + (2017).to_bytes(3, "little"))
-    client.command(0xCD, b"\x02" + struct.pack("<BH", 0, 0) + (2016).to_bytes(3, "little"))
+    refused(0x0E, client.command, 0xCD, b"\x02" + struct.pack("<BH", 0, 0) + (2785).to_bytes(3, "little"))
+    client.command(0xCD, b"\x02" + struct.pack("<BH", 0, 0) + (2784).to_bytes(3, "little"))
     client.command(0xDF, b"\x01")
     assert int.from_bytes(client.read(0x6E, b"", 3, PLAIN), "little") == 2048
 

@@ -32,7 +32,7 @@ APPLICATION_NOT_FOUND, FILE_NOT_FOUND, DUPLICATE, COUNT_ERROR = 0xA0, 0xF0, 0xDE
 _HARDWARE = bytes.fromhex("04010101001805")  # NXP, DESFire EV1, 4 kB, ISO 14443-2 and -3
 _SOFTWARE = bytes.fromhex("04010101041805")
 _BATCH_AND_DATE = bytes.fromhex("BA5410EC404926")  # batch, production week and year (BCD)
-_BLOCKS = 4096 // 32
+_BLOCKS = 4864 // 32  # what a 4 kB card has: it holds an NDEF file of 4096 bytes beside its other files
 _MOST_APPLICATIONS, _MOST_FILES = 28, 32
 
 
