@@ -1,4 +1,4 @@
-"""nfcpy against the virtual reader: extended frames, other baud rates, registers, and ISO-DEP done by the host."""
+"""nfcpy against the virtual reader: extended frames, a change of rate, registers, and ISO-DEP done by the host."""
 
 import json
 import pathlib
@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from reader_on_pty import UID, reader_on_pty, split_frames
+
+from kassette_host.virtual.hsu import ACK
 
 pytestmark = pytest.mark.peer
 
@@ -48,13 +50,14 @@ def run(*options):
 def test_nfcpy_identifies_the_chip_and_a_type_4a_tag(request):
     said, stream = run()
     assert said["chip"] == "PN532v1.6"
-    assert said["baud"] == 921600  # it has changed the rate and is still understood
+    assert said["baud"] == 921600
     assert said["tag"] == "Type4ATag"
     assert said["uid"] == UID.hex()
     assert not said["ndef"]
     assert said["present"]
     assert said["version"] == "af04010101001805"
-    frames = [frame.hex() for frame in dict.fromkeys(split_frames(stream))]
+    # The ACK that ends a change of rate is left out: nfcpy reopens the port at once, which may drop it unsent.
+    frames = [frame.hex() for frame in dict.fromkeys(split_frames(stream)) if frame != ACK]
     assert any(frame.startswith("0000ffffff") for frame in frames), "Diagnose comes in an extended frame"
     if request.config.getoption("--golden"):
         VECTORS.write_text(json.dumps({"source": SOURCE, "frames": frames}, indent=1) + "\n")
