@@ -42,7 +42,7 @@ async def test_start_after_power_up():
         b"\x14\x01\x14\x01",  # at 115200
         b"\x14\x01\x14\x01",  # at 230400
         b"\x02",
-        b"\x32\x05\xff\x01\x14",
+        b"\x32\x05\xff\x01\x3c",
         b"\x32\x01\x00",
     ]
 

@@ -34,7 +34,7 @@ _GET_FIRMWARE_VERSION = b"\x02"
 _SET_SERIAL_BAUD_RATE = b"\x10\x05"  # 5: 230400
 _SAM_CONFIGURATION = b"\x14\x01\x14\x01"  # normal mode
 _RF_OFF = b"\x32\x01\x00"
-_MAX_RETRIES = b"\x32\x05\xff\x01\x14"  # 20 looks for a card in one poll; the default is for ever
+_MAX_RETRIES = b"\x32\x05\xff\x01\x3c"  # 60 looks for a card in one poll: 0.15 to 0.3 s; the default is for ever
 _IN_DATA_EXCHANGE = b"\x40\x01"
 _IN_LIST_PASSIVE_TARGET = b"\x4a\x02\x00"  # up to two cards of type A at 106 kbit/s
 
@@ -89,15 +89,16 @@ class PN532:
     async def wait_card(self, timeout_ms: int) -> bytes:
         """The UID (7 bytes) of the one card in the field, which then is ready for `exchange`.
 
-        Raises CardLost(113) when none came within `timeout_ms` (and up to one poll, 0.2 s) or after `stop`;
+        Raises CardLost(113) when none came within `timeout_ms` (and up to one poll, 0.3 s) or after `stop`;
         Fault: 111 two cards, 112 a card that can't be a purse, and as `check`. Without a card the field is off
         and the chip idle, also when the task is cancelled.
         """
         started = self._clock.ticks_ms()
         uid = None
+        self._is_stopped = False
         try:
-            await self.release()
             while uid is None:
+                await self._rest()  # also between polls: a card whose selection went wrong may be mute until then
                 found = await self._chip(_IN_LIST_PASSIVE_TARGET)
                 if found and found[0]:
                     uid = _uid(found)
@@ -127,13 +128,16 @@ class PN532:
     async def release(self) -> None:
         """Switch the field off for so long that a card in it starts afresh. Raises as `check`."""
         self._is_stopped = False
-        await self._chip(_RF_OFF)
-        await self._clock.sleep_ms(_RF_OFF_MS)
+        await self._rest()
 
     def stop(self) -> None:
         """End `wait_card` from another task and leave the chip idle with the field off."""
         self._is_stopped = True
         self._hush()
+
+    async def _rest(self):
+        await self._chip(_RF_OFF)
+        await self._clock.sleep_ms(_RF_OFF_MS)
 
     def _hush(self):
         self._link.write(frame.ACK_FRAME)
