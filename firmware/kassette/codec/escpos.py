@@ -1,0 +1,58 @@
+"""ESC/POS bytes for a 58 mm printer: 32 columns of font A, 16 hanzi a line, text in GB2312. Pure: all go into `out`.
+
+`out` is a bytearray that grows. Text is bytes, one byte a column: a hanzi is two bytes and two columns wide.
+Source: Epson ESC/POS command reference; the subset that POS-5890 class printers share.
+"""
+
+COLUMNS = 32
+PAPER_OFFLINE = b"\x10\x04\x02"  # DLE EOT 2: why it is offline; answered at once, past the buffer
+PAPER_SENSOR = b"\x10\x04\x04"  # DLE EOT 4: paper near its end, paper out
+PRINTER_STATE = b"\x10\x04\x01"  # DLE EOT 1: is anybody there
+MARKER = b"\x1d\x72\x01"  # GS r 1: answered when the printer reaches it, so all before it is on paper
+
+RESYNC = b"\0\0\0\0\x1b@"  # whatever command or hanzi was torn, the zeros end it
+
+
+def begin(out: bytearray) -> None:
+    """ESC @, then FS &: the reset also clears the hanzi mode, and some printers start in it, others don't."""
+    out.extend(b"\x1b@\x1c&")
+
+
+def text(out: bytearray, data: bytes) -> None:
+    """Text from outside: a control byte would be a command, so it becomes a question mark."""
+    for byte in data:
+        out.append(byte if byte >= 32 else 63)
+
+
+def line(out: bytearray, data: bytes, height: int = 1, is_centred: bool = False) -> None:
+    """One line of text in GB2312, `height` 1 or 2 (2 is also bold), left or centred."""
+    if is_centred:
+        out.extend(b"\x1ba\x01")
+    if height > 1:
+        out.extend(b"\x1bE\x01\x1d!\x01")
+    text(out, data)
+    out.append(10)
+    if height > 1:
+        out.extend(b"\x1bE\x00\x1d!\x00")
+    if is_centred:
+        out.extend(b"\x1ba\x00")
+
+
+def row(out: bytearray, left: bytes, right: bytes, height: int = 1) -> None:
+    """`left` at the left edge and `right` at the right one, on two lines when they don't fit on one."""
+    gap = COLUMNS - len(left) - len(right)
+    if gap < 1:
+        line(out, left, height)
+        left = b""
+        gap = max(0, COLUMNS - len(right))
+    line(out, left + b" " * gap + right, height)
+
+
+def rule(out: bytearray) -> None:
+    """A dashed line across the paper."""
+    line(out, b"-" * COLUMNS)
+
+
+def finish(out: bytearray) -> None:
+    """Feed the last line past the tear bar, and cut where there is a cutter (a printer without one ignores it)."""
+    out.extend(b"\x1bd\x04\x1dV\x00")

@@ -1,0 +1,123 @@
+"""Slips as ESC/POS bytes: what was sold, what became of it, the day's total. Chinese and English, GB 2312, 32 columns.
+
+Of a card number a slip knows the last four digits. Every amount has the yuan sign U+FFE5, which printers have.
+"""
+
+from micropython import const
+
+from kassette import money
+from kassette.codec import escpos
+from kassette.codec.records import COMMITTED, LATE_COMMIT, NOT_DEBITED
+from kassette.wallclock import civil
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kassette.ui.texts import Texts
+
+COPY = 1  # marks: a second print of the same slip
+LATE = 2  # it waited for the printer
+TRUTH = 4  # it tells what a power cut interrupted
+UNTRUSTED = 8  # the terminal's clock was not set
+
+_TERMINAL = const(40)
+_SLIP = const(41)
+_SERIAL = const(42)
+_TIME = const(43)
+_CLOCK_UNTRUSTED = const(44)
+_CARD = const(45)
+_SALE = const(46)
+_BALANCE = const(47)
+_THANKS = const(48)
+_LATE = const(50)
+_COPY = const(51)
+_UNRESOLVED = const(54)
+_TAP_AGAIN = const(55)
+_PAY_ONCE = const(59)
+_DAY = const(60)
+_DAY_SALES = const(61)
+_DAY_TAKINGS = const(62)
+_DAY_OPEN = const(63)
+_DAY_OPEN_SUM = const(64)
+_LAST_SLIP = const(67)
+_TRUTH = const(70)
+# words 52 to 58 by what ended the sale: a decision, else the kind of its record
+_OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x00\x3a"
+_YUAN = b"\xa3\xa4"
+
+
+class Slip:
+    """`settings` (a store.settings.Settings) is read at each slip: shop names, terminal, UTC offset."""
+
+    def __init__(self, texts: "Texts", settings):
+        self._word = texts.record
+        self._settings = settings
+
+    def sale(self, intent: tuple, serial: int, outcome: int, marks: int = 0) -> bytearray:
+        """The slip of one attempt at a sale.
+
+        `intent`: the values of its INTENT record, `serial`: that record's. `outcome`: the kind of the record that ended
+        it (COMMITTED, NOT_DEBITED, UNRESOLVED, LATE_COMMIT), or the cashier's decision (GIVEN, ABANDONED). `marks`:
+        COPY, LATE, TRUTH, UNTRUSTED, added up.
+        """
+        time, slip, _, amount, _, _, card = intent[:7]
+        word = self._word
+        out = bytearray()
+        self._head(out, marks)
+        self._row(out, _SLIP, b"%d" % slip)
+        self._row(out, _SERIAL, b"%d" % serial)
+        self._time(out, time, marks)
+        self._row(out, _CARD, b"*%04d" % (card % 10000))
+        escpos.rule(out)
+        self._row(out, _SALE, _yuan(amount), 2)
+        if outcome in (COMMITTED, LATE_COMMIT):
+            self._row(out, _BALANCE, _yuan(intent[11] - amount))
+        escpos.rule(out)
+        escpos.line(out, word(_OUTCOMES[outcome]), 2, True)
+        if outcome not in (COMMITTED, LATE_COMMIT, NOT_DEBITED):
+            if _OUTCOMES[outcome] != _UNRESOLVED:
+                escpos.line(out, word(_UNRESOLVED), 1, True)
+            escpos.line(out, word(_TAP_AGAIN), 1, True)
+            escpos.line(out, word(_PAY_ONCE), 1, True)
+        escpos.line(out, word(_THANKS), 1, True)
+        escpos.finish(out)
+        return out
+
+    def total(self, till, now: int, marks: int = 0) -> bytearray:
+        """The day's total at `now` (u32 s): sales, takings, what is unresolved; `till` is a store.till.Till."""
+        doubt = 0
+        for attempt in till.unresolved:
+            doubt += attempt[2]
+        out = bytearray()
+        self._head(out, marks)
+        escpos.line(out, self._word(_DAY), 2, True)
+        self._time(out, now, marks)
+        escpos.rule(out)
+        self._row(out, _DAY_SALES, b"%d" % till.day_count)
+        self._row(out, _DAY_TAKINGS, _yuan(till.day_sum), 2)
+        self._row(out, _DAY_OPEN, b"%d" % len(till.unresolved))
+        self._row(out, _DAY_OPEN_SUM, _yuan(doubt))
+        self._row(out, _LAST_SLIP, b"%d" % (till.next_slip - 1))
+        escpos.finish(out)
+        return out
+
+    def _head(self, out, marks):
+        escpos.begin(out)
+        escpos.line(out, self._settings.shop_name, 2, True)
+        escpos.line(out, self._settings.shop_name_ascii, 1, True)
+        for mark, number in ((TRUTH, _TRUTH), (LATE, _LATE), (COPY, _COPY)):
+            if marks & mark:
+                escpos.line(out, self._word(number), 2, True)
+        escpos.rule(out)
+        self._row(out, _TERMINAL, b"%d" % self._settings.terminal)
+
+    def _row(self, out, number, value, height=1):
+        escpos.row(out, self._word(number), value, height)
+
+    def _time(self, out, time, marks):
+        self._row(out, _TIME, b"%d-%02d-%02d %02d:%02d:%02d" % civil(time, self._settings.utc_offset_min))
+        if marks & UNTRUSTED:
+            escpos.line(out, self._word(_CLOCK_UNTRUSTED))
+
+
+def _yuan(minor):
+    return _YUAN + money.text(minor).encode()
