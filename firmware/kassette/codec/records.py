@@ -24,7 +24,8 @@ CONFIG = 11
 MODE = 12
 BATCH_CLOSE = 13
 KEY_ROLL = 14
-CONTINUATION = 15
+CONTINUATION = 15  # what did not fit the record before: its next 88 bytes
+SNAPSHOT = 16  # behind a sector's header: the rest of the fold's snapshot, takes no serial
 
 CLOCK_UNTRUSTED = 0x80  # in the kind byte
 
@@ -44,8 +45,22 @@ _UNRESOLVED = const("<IIIH")
 _DECISION = const("<IIIBH")
 # time, serial of the intent, slip, balance after, card sequence, the card's record of it
 _LATE_COMMIT = const("<IIIiI32s")
-# time, last serial acknowledged, its tag, the server's time
-_ACK = const("<II16sI")
+# time, serial of the intent that is taken back, slip, amount, order number of the credit, operator
+_REVERSAL = const("<IIIiIH")
+# time, last serial acknowledged, its tag, the server's time, the oldest sector that is still needed
+_ACK = const("<II16sII")
+# time, slots found torn, serial of the intent found open (0: none), why it started, build time
+_BOOT = const("<IBIBI")
+# time, setting (its tag), version or value, operator
+_CONFIG = const("<IHIH")
+# time, mode before, mode now, age of the hotlist in hours
+_MODE = const("<IBBH")
+# time, batch closed, first serial of it, sales, sum of the sales (u40: low u32, high u8), operator
+_BATCH_CLOSE = const("<IBIHIBH")
+# time, the oldest batch whose key is kept from here on
+_KEY_ROLL = const("<IB")
+# time, the serial that it continues, 88 bytes more of it
+_CONTINUATION = const("<II88s")
 
 _FORMATS = {
     INTENT: _INTENT,
@@ -54,7 +69,14 @@ _FORMATS = {
     UNRESOLVED: _UNRESOLVED,
     DECISION: _DECISION,
     LATE_COMMIT: _LATE_COMMIT,
+    REVERSAL: _REVERSAL,
     ACK: _ACK,
+    BOOT: _BOOT,
+    CONFIG: _CONFIG,
+    MODE: _MODE,
+    BATCH_CLOSE: _BATCH_CLOSE,
+    KEY_ROLL: _KEY_ROLL,
+    CONTINUATION: _CONTINUATION,
 }
 
 

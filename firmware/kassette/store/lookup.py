@@ -1,0 +1,116 @@
+"""Reading the journal back: upload, reprint, closing report, scrub. Imported when used, not on the path of a sale."""
+
+from struct import unpack_from
+
+from micropython import const
+
+from kassette.codec import slot as codec
+from kassette.codec.cmac import equal
+from kassette.codec.records import HEADER, SNAPSHOT
+from kassette.errors import Fault
+
+_SLOT = const(128)
+_SLOTS = const(32)
+_PAYLOAD = const(16)
+_TAG = const(112)
+_HASH = const(32)  # of the sector before, in a header slot
+_E_DAMAGED = const(404)
+
+
+def find(journal, serial: int) -> int:
+    """The sector that holds `serial`, by binary search on what slots say in clear. Raises Fault(404)."""
+    raw = bytearray(_SLOT)
+    low = max(journal.sector - journal.capacity + 1, 1)
+    high = journal.sector
+    if serial > journal.acked:
+        low = journal.tail
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _first(journal, middle, raw) <= serial:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _first(journal, sector: int, raw: bytearray) -> int:
+    """The first serial of a sector, from its header or, if that is damaged, from the first whole slot."""
+    for number in range(_SLOTS):
+        journal.flash.read(journal.at(sector, number), raw)
+        if _is_of(raw, sector, number):
+            return unpack_from("<I", raw, 8)[0]
+    raise Fault(_E_DAMAGED, sector)
+
+
+def _is_of(raw, sector: int, number: int) -> bool:
+    return codec.is_whole(raw) and raw[2] == number and unpack_from("<I", raw, 4)[0] == sector
+
+
+def _locate(journal, serial: int, raw: bytearray) -> int:
+    """Read the slot with that record into `raw`; its sector. Raises Fault(404)."""
+    sector = find(journal, serial)
+    for number in range(1, _SLOTS):
+        journal.flash.read(journal.at(sector, number), raw)
+        if _is_of(raw, sector, number) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
+            return sector
+    raise Fault(_E_DAMAGED, serial)
+
+
+def has_tag(journal, serial: int, tag) -> bool:
+    """Whether the record `serial` bears this tag. Raises Fault(404) when it is not in flash any more."""
+    raw = bytearray(_SLOT)
+    _locate(journal, serial, raw)
+    return equal(raw[_TAG:], tag)
+
+
+def read(journal, serial: int, payload: bytearray) -> int:
+    """See `Journal.read`. A record of the sector in use is checked by its tag, others by their sector's hash."""
+    raw = bytearray(_SLOT)
+    slot = bytearray(_SLOT)
+    sector = _locate(journal, serial, raw)
+    if sector == journal.sector:
+        prev = _tag_before(journal, sector, raw[2], slot)
+        if not journal.unseal(raw, slot, prev):
+            raise Fault(_E_DAMAGED, serial)
+    else:
+        check(journal, sector)
+        codec.reveal(raw, slot, journal.batch_key(raw[3]))
+    payload[:] = slot[_PAYLOAD:_TAG]
+    return slot[1]
+
+
+def _tag_before(journal, sector: int, number: int, slot: bytearray) -> bytes:
+    while number:
+        number -= 1
+        journal.flash.read(journal.at(sector, number), slot)
+        if _is_of(slot, sector, number):
+            return bytes(slot[_TAG:])
+    raise Fault(_E_DAMAGED, sector)
+
+
+def check(journal, sector: int) -> None:
+    """See `Journal.check_sealed`."""
+    raw = bytearray(_SLOT)
+    slot = bytearray(_SLOT)
+    journal.flash.read(journal.at(sector + 1, 0), raw)
+    if not _is_of(raw, sector + 1, 0) or raw[1] != HEADER:
+        raise Fault(_E_DAMAGED, sector + 1)
+    codec.reveal(raw, slot, journal.batch_key(raw[3]))
+    if slot[_HASH : _HASH + 32] != journal.hash(sector):
+        raise Fault(_E_DAMAGED, sector)
+
+
+def slots(journal, first: int):
+    """See `Journal.slots`."""
+    if first >= journal.next_serial:
+        return
+    raw = bytearray(_SLOT)
+    started = False
+    for sector in range(find(journal, first), journal.sector + 1):
+        for number in range(_SLOTS):
+            journal.flash.read(journal.at(sector, number), raw)
+            if raw[0] == 0 or raw[0] == 0xFF:
+                continue  # burned or blank
+            started = started or unpack_from("<I", raw, 8)[0] >= first
+            if started:
+                yield memoryview(raw)

@@ -1,0 +1,238 @@
+"""The fold over the records: attempts, slips, totals, and the snapshot that carries them."""
+
+from journals import NOON, committed, config, decision, intent, late_commit, not_debited, payload, unresolved
+
+from kassette.codec.records import (
+    ABANDONED,
+    BATCH_CLOSE,
+    CLOCK_UNTRUSTED,
+    COMMITTED,
+    CONFIG,
+    DECISION,
+    GIVEN,
+    INTENT,
+    LATE_COMMIT,
+    NOT_DEBITED,
+    UNRESOLVED,
+)
+from kassette.errors import Fault
+from kassette.store.till import AMOUNT, DECIDED, SERIAL, SLIP, TAG5, UID, Till
+
+TAG = bytes(range(16))
+
+
+class Book:
+    """Feeds a till as the journal does: check, then apply."""
+
+    def __init__(self, offset_min=0):
+        self.till = Till(offset_min)
+        self.serial = 0
+
+    def add(self, kind, payload):
+        self.till.check(kind & 0x7F, payload)
+        self.serial += 1
+        self.till.apply(self.serial, kind, payload, TAG)
+        return self.serial
+
+    def refuses(self, kind, payload):
+        try:
+            self.till.check(kind, payload)
+        except Fault as fault:
+            return fault.code
+        return 0
+
+    def sell(self, slip, amount=250, time=NOON, flags=0):
+        serial = self.add(INTENT | flags, intent(slip, amount, time=time))
+        return self.add(COMMITTED | flags, committed(serial, slip, time))
+
+    def leave(self, slip, amount=250):
+        """A sale whose outcome nobody knows."""
+        serial = self.add(INTENT, intent(slip, amount))
+        self.add(UNRESOLVED, unresolved(serial, slip))
+        return serial
+
+
+def state(till):
+    buffer = bytearray(36 + 3 * 96)
+    length = till.snapshot_into(buffer)
+    return bytes(buffer[:length])
+
+
+def test_a_committed_sale_counts():
+    book = Book()
+    last = book.sell(1, 300)
+    till = book.till
+    assert (till.day_count, till.day_sum, till.batch_sum) == (1, 300, 300)
+    assert (till.next_slip, till.last_sale, till.open) == (2, last, None)
+
+
+def test_the_open_intent_is_kept_with_what_recovery_needs():
+    book = Book()
+    serial = book.add(INTENT, intent(1, 300, sequence=44))
+    kept = book.till.open
+    assert (kept[SERIAL], kept[SLIP], kept[AMOUNT], kept[3]) == (serial, 1, 300, 44)
+    assert (kept[UID], kept[TAG5]) == (b"\x04UID123", TAG[:5])
+    assert book.till.day_count == 0
+
+
+def test_slip_numbers_have_no_gap_and_no_second_use():
+    book = Book()
+    book.sell(1)
+    assert book.refuses(INTENT, intent(1)) == 412
+    assert book.refuses(INTENT, intent(3)) == 412
+    assert book.refuses(INTENT, intent(2)) == 0
+
+
+def test_a_second_intent_waits_for_the_outcome_of_the_first():
+    book = Book()
+    book.add(INTENT, intent(1))
+    assert book.refuses(INTENT, intent(2)) == 412
+
+
+def test_an_outcome_names_the_open_intent():
+    book = Book()
+    serial = book.add(INTENT, intent(1))
+    assert book.refuses(COMMITTED, committed(serial + 1, 1)) == 412
+    assert book.refuses(LATE_COMMIT, late_commit(serial, 1)) == 412
+    book.add(COMMITTED, committed(serial, 1))
+    assert book.refuses(COMMITTED, committed(serial, 1)) == 412
+
+
+def test_after_not_debited_the_same_slip_may_be_tried_again():
+    book = Book()
+    serial = book.add(INTENT, intent(1, attempt=1))
+    book.add(NOT_DEBITED, not_debited(serial, 1))
+    assert (book.till.retry_slip, book.till.retry_attempt) == (1, 1)
+    assert book.refuses(INTENT, intent(2)) == 0
+    serial = book.add(INTENT, intent(1, attempt=2))
+    book.add(COMMITTED, committed(serial, 1))
+    assert book.till.retry_slip == 0
+    assert book.refuses(INTENT, intent(1)) == 412
+
+
+def test_an_undecided_slip_may_not_be_tried_again():
+    book = Book()
+    book.leave(1)
+    assert book.refuses(INTENT, intent(1)) == 412
+
+
+def test_found_late_it_counts_and_is_the_last_sale():
+    book = Book()
+    serial = book.leave(1, 300)
+    assert book.till.day_sum == 0
+    late = book.add(LATE_COMMIT, late_commit(serial, 1))
+    assert (book.till.day_sum, book.till.last_sale, book.till.unresolved) == (300, late, [])
+
+
+def test_found_not_debited_late_it_may_be_tried_again():
+    book = Book()
+    serial = book.leave(1)
+    book.add(NOT_DEBITED, not_debited(serial, 1))
+    assert (book.till.unresolved, book.till.retry_slip) == ([], 1)
+
+
+def test_given_and_found_late_counts():
+    book = Book()
+    serial = book.leave(1, 300)
+    book.add(DECISION, decision(serial, 1, GIVEN))
+    assert book.refuses(DECISION, decision(serial, 1, ABANDONED)) == 412
+    assert book.refuses(INTENT, intent(1)) == 412
+    book.add(LATE_COMMIT, late_commit(serial, 1))
+    assert book.till.day_sum == 300
+
+
+def test_abandoned_and_paid_again_then_found_late_counts_once():
+    book = Book()
+    serial = book.leave(1, 300)
+    book.add(DECISION, decision(serial, 1, ABANDONED))
+    assert book.till.find(serial)[DECIDED] == ABANDONED
+    again = book.add(INTENT, intent(1, 300, attempt=2))
+    paid = book.add(COMMITTED, committed(again, 1))
+    book.add(LATE_COMMIT, late_commit(serial, 1))
+    assert (book.till.day_count, book.till.day_sum, book.till.last_sale) == (1, 300, paid)
+    assert book.refuses(INTENT, intent(1)) == 412
+
+
+def test_abandoned_paid_again_and_found_not_debited_does_not_open_the_slip():
+    book = Book()
+    serial = book.leave(1)
+    book.add(DECISION, decision(serial, 1, ABANDONED))
+    again = book.add(INTENT, intent(1, attempt=2))
+    book.add(COMMITTED, committed(again, 1))
+    book.add(NOT_DEBITED, not_debited(serial, 1))
+    assert book.refuses(INTENT, intent(1, attempt=3)) == 412
+
+
+def test_six_undecided_refuse_a_seventh_until_one_is_decided():
+    book = Book()
+    serials = [book.leave(slip) for slip in range(1, 7)]
+    assert book.refuses(INTENT, intent(7)) == 413
+    book.add(DECISION, decision(serials[2], 3, GIVEN))
+    assert book.refuses(INTENT, intent(7)) == 0
+    seventh = book.leave(7)
+    kept = [attempt[SERIAL] for attempt in book.till.unresolved]
+    assert kept == serials[:2] + serials[3:] + [seventh]
+
+
+def test_the_day_changes_at_local_midnight_and_only_with_a_trusted_clock():
+    midnight = 20000 * 86400 - 8 * 3600  # in China
+    book = Book(480)
+    book.sell(1, 100, midnight - 1)
+    assert (book.till.day, book.till.day_sum) == (19999, 100)
+    book.sell(2, 10, midnight + 86400, CLOCK_UNTRUSTED)
+    assert (book.till.day, book.till.day_sum) == (19999, 110)
+    book.sell(3, 7, midnight)
+    assert (book.till.day, book.till.day_sum, book.till.day_count) == (20000, 7, 1)
+    book.sell(4, 1, midnight - 5)  # the clock went back: the day does not
+    assert (book.till.day, book.till.day_sum) == (20000, 8)
+
+
+def test_the_newest_time_never_falls():
+    book = Book()
+    book.add(CONFIG, config(1, time=500))
+    book.add(CONFIG, config(2, time=400))
+    assert book.till.newest_time == 500
+
+
+def test_a_closed_batch_starts_from_zero():
+    book = Book()
+    book.sell(1, 300)
+    book.add(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 1, 300, 0, 7))
+    assert (book.till.batch_count, book.till.batch_sum, book.till.day_sum) == (0, 0, 300)
+
+
+def test_a_snapshot_brings_everything_back():
+    book = Book()
+    for slip in range(1, 6):
+        book.leave(slip, slip << 20)
+        held = Till()
+        held.restore(state(book.till), len(state(book.till)))
+        assert held.__dict__ == book.till.__dict__
+    book.add(INTENT, intent(6))
+    book.till.day_sum = (1 << 40) - 1
+    book.till.batch_count = (1 << 24) - 1
+    copy = Till()
+    copy.restore(state(book.till), len(state(book.till)))
+    assert copy.__dict__ == book.till.__dict__
+
+
+def test_a_snapshot_with_missing_parts_is_refused():
+    book = Book()
+    book.leave(1)
+    for length in (36, 36 + 192):
+        try:
+            Till().restore(state(book.till), length)
+            raise AssertionError("taken")
+        except Fault as fault:
+            assert fault.code == 404
+
+
+def test_the_snapshot_has_room_for_the_worst():
+    book = Book()
+    for slip in range(1, 6):
+        book.leave(slip)
+    book.add(INTENT, intent(6))
+    book.add(UNRESOLVED, unresolved(book.serial, 6))
+    book.add(DECISION, decision(1, 1, GIVEN))
+    book.add(INTENT, intent(7))
+    assert len(state(book.till)) == 36 + 3 * 96
