@@ -1,3 +1,5 @@
+import json
+
 import micropython
 
 from kassette.codec import pn532_frame as frame
@@ -49,6 +51,46 @@ def test_build_the_frames_of_the_manual():
     assert _build(b"\x02").hex() == "0000ff02fed4022a00"
     assert _build(b"\x14", b"\x01\x14\x01").hex() == "0000ff05fbd4140114010200"
     assert _build(b"\x4a\x01", memoryview(b"\x00")).hex() == "0000ff04fcd44a0100e100"
+
+
+_LONG = 256  # nfcpy's Diagnose: an extended frame
+
+
+def _recorded():
+    """Every frame that libnfc, libfreefare and nfcpy were seen to send: commands, wake-ups, acknowledgements."""
+    with open("tests/vectors/pn532_libnfc_frames.json") as file:
+        found = [row["frame"] for row in json.load(file)["frames"]]
+    with open("tests/vectors/pn532_nfcpy_frames.json") as file:
+        found += json.load(file)["frames"]
+    return [bytes.fromhex(one) for one in found]
+
+
+def _commands():
+    """The commands among them, with what lies between D4 and the checksum."""
+    for sent in _recorded():
+        sent = b"\0\0" + sent.lstrip(b"\0")  # nfcpy wakes the chip with more zeros
+        at = sent.find(b"\xd4")
+        if at in (5, 8):
+            yield sent, sent[at + 1 : -2]
+
+
+def test_build_as_libnfc_and_nfcpy_do():
+    """Byte for byte, wherever the command is cut in two."""
+    lengths = []
+    for expected, command in _commands():
+        assert _build(command) == expected
+        assert _build(command[:2], memoryview(command)[2:]) == expected
+        lengths.append(len(command))
+    assert len(lengths) > 80 and max(lengths) > _LONG
+
+
+def test_parse_what_libnfc_and_nfcpy_send():
+    """As an answer: with D5 for D4, and the checksum that goes with it."""
+    for sent, command in _commands():
+        answer = bytearray(sent)
+        answer[len(sent) - 3 - len(command)] = 0xD5
+        answer[len(sent) - 2] = answer[len(sent) - 2] - 1 & 0xFF
+        assert _parse(bytes(answer), 13) == [command]
 
 
 def test_build_at_the_border_of_normal_and_extended():
