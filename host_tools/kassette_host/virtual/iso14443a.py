@@ -50,6 +50,7 @@ class CardA:
     def __init__(self, uid: bytes):
         self.uid = uid
         self.delay_us = _FRAME_DELAY_US
+        self.life = 0  # counts how often it lost power
         self._state = IDLE
         self._was_halted = False
         self._level = 0
@@ -63,6 +64,7 @@ class CardA:
     def power_off(self) -> None:
         """The field is gone: whatever was not written for good is lost."""
         self._is_powered = False
+        self.life += 1
         self._to(IDLE)
         self.reset()
 

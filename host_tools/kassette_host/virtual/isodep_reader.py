@@ -6,7 +6,7 @@ Source: ISO/IEC 14443-4, 7.5.4.2 (rules 1 to 8 of a PCD); the number of repetiti
 from collections.abc import Generator
 
 from kassette_host.virtual.isodep import FRAME_SIZES
-from kassette_host.virtual.radio import PROTOCOL, Radio, RadioError, Wait
+from kassette_host.virtual.radio import PROTOCOL, Radio, RadioError, Wait, Waits
 
 FSDI = 5  # the PN532 takes blocks of 64 bytes
 _REPEATS = 2
@@ -45,7 +45,7 @@ class ReaderProtocol:
     def deselect(self) -> Wait:
         return (yield from self._once(self._frame(0xC2, b"")))
 
-    def is_there(self) -> Generator[int | None, None, bool]:
+    def is_there(self) -> Generator[Waits, None, bool]:
         """Whether the card still answers an R(NAK)."""
         try:
             yield from self._once(self._frame(0xB2 | self._number, b""))

@@ -5,7 +5,7 @@
     port.send(data)                      the host has these bytes at this instant
 
 The host calls `receive(data)` when it hands bytes to its transmitter; the chip reckons itself how long they are on the
-line. Commands are in `pn532_commands`. Source: UM0701-02; libnfc and nfcpy are the judges (tests/peer).
+line. Commands are in `pn532_chip` and `pn532_cards`. Source: UM0701-02; libnfc and nfcpy are the judges (tests/peer).
 """
 
 from collections.abc import Callable
@@ -14,14 +14,17 @@ from typing import Any, Protocol
 from kassette_host.virtual import hsu
 from kassette_host.virtual.faults import TO_CHIP, TO_HOST, Faults
 from kassette_host.virtual.iso14443a import CardA
-from kassette_host.virtual.pn532_commands import Settings, SyntaxFault, Target, begin
-from kassette_host.virtual.radio import Radio
+from kassette_host.virtual.pn532_cards import CARD_COMMANDS, Target
+from kassette_host.virtual.pn532_chip import CHIP_COMMANDS, Settings, SyntaxFault, unknown
+from kassette_host.virtual.radio import Radio, UntilChange
 
 _RESET_BAUD = 115200
 _ACK_DELAY_US = 60
 _THINK_US = 400
 _WAKE_US = 400  # from the fifth rising edge until the first byte that is heard
 _EDGES = 5
+
+_COMMANDS = CHIP_COMMANDS | CARD_COMMANDS
 
 ASLEEP, AWAKE, DEAD = range(3)  # DEAD: powered down, and not to be woken by the serial line
 
@@ -66,7 +69,7 @@ class VirtualPN532:
         self._running: Any = None
         self._code = 0
         self._timer: Handle | None = None
-        self._is_parked = False
+        self._is_watching = False
         self._answer = b""
         self._next_baud: int | None = None
         self._sending: list[Handle] = []
@@ -166,7 +169,7 @@ class VirtualPN532:
         self._next_baud = None
         self.on_command(bytes([hsu.TO_CHIP, code]) + parameters)
         self._send(hsu.ACK, _ACK_DELAY_US)
-        self._running = begin(self, code, parameters)
+        self._running = _COMMANDS.get(code, unknown)(self, parameters)
         self._code = code
         self._timer = self.port.call_later(_ACK_DELAY_US + _THINK_US, self._advance)
 
@@ -179,9 +182,10 @@ class VirtualPN532:
         except SyntaxFault:
             self._finish(hsu.ERROR)
         else:
-            self._is_parked = wait is None
-            if wait is not None:
-                self._timer = self.port.call_later(wait, self._advance)
+            self._is_watching = isinstance(wait, UntilChange)
+            delay_us = wait.limit_us if isinstance(wait, UntilChange) else wait
+            if delay_us is not None:
+                self._timer = self.port.call_later(delay_us, self._advance)
 
     def _finish(self, answer: bytes) -> None:
         self._running = None
@@ -192,14 +196,17 @@ class VirtualPN532:
         if self._running:
             self._running.close()
         self._running = None
-        self._is_parked = False
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        self._is_watching = False
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
     def _field_changed(self) -> None:
-        if self._is_parked:
-            self._is_parked = False
+        if self._is_watching:
+            self._stop_timer()
             self._timer = self.port.call_later(0, self._advance)
 
     def change_baud(self, rate: int) -> None:

@@ -1,15 +1,24 @@
 """The field of the virtual reader: which cards are in it, frames across the air in virtual time, selection.
 
-What takes time is a generator: it yields the microseconds to wait, or None to wait for a change in the field.
+What takes time is a generator: it yields the microseconds to wait, or UntilChange.
 Source: ISO/IEC 14443-3; times of devices as measured: a byte at 106 kbit/s takes 85 us, a card needs 5 ms of field.
 """
 
 from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 from kassette_host.virtual.faults import Faults
 from kassette_host.virtual.iso14443a import REQA, WUPA, CardA, bits_of, uid_levels, with_crc, without_crc
 
-Wait = Generator[int | None, None, bytes]
+
+class UntilChange(NamedTuple):
+    """Wait until a card comes or goes, but at most `limit_us`."""
+
+    limit_us: int | None
+
+
+Waits = int | UntilChange
+Wait = Generator[Waits, None, bytes]
 
 TIMEOUT, CRC, COLLISION, PROTOCOL = 0x01, 0x02, 0x06, 0x0B
 
@@ -24,6 +33,15 @@ class RadioError(Exception):
     def __init__(self, status: int):
         super().__init__("%02X" % status)
         self.status = status
+
+
+class _Answering(NamedTuple):
+    """An answer on its way; it arrives only if the card has had power all the time."""
+
+    card: CardA
+    life: int
+    answer: bytes
+    delay_us: int
 
 
 class Radio:
@@ -65,7 +83,7 @@ class Radio:
         for card in self.cards:
             card.power_on() if is_on else card.power_off()
 
-    def ready(self) -> Generator[int | None, None, None]:
+    def ready(self) -> Generator[Waits, None, None]:
         """Switch the field on if it is off, and give the cards time to start."""
         if not self.is_on:
             self.switch(True)
@@ -88,13 +106,13 @@ class Radio:
             raise RadioError(COLLISION)
         return answers[0]
 
-    def _broadcast(self, frame: bytes, bits: int, timeout_us: int) -> Generator[int | None, None, list[bytes]]:
+    def _broadcast(self, frame: bytes, bits: int, timeout_us: int) -> Generator[Waits, None, list[bytes]]:
         """All cards hear a frame; the answers of those that answer. Raises RadioError(01) when none does."""
         yield self._air_us(frame)
         answering = self._deliver(frame, bits) if self.is_on else []
         if answering:
-            yield max(delay for _, _, delay in answering) + self._air_us(answering[0][1])
-        answers = [self._heard(answer) for card, answer, _ in answering if card in self.cards and self.is_on]
+            yield max(one.delay_us for one in answering) + self._air_us(answering[0].answer)
+        answers = [self._heard(one.answer) for one in answering if one.card.life == one.life]
         if not answers:
             yield timeout_us
             raise RadioError(TIMEOUT)
@@ -108,8 +126,8 @@ class Radio:
     def _air_us(self, frame: bytes) -> int:
         return _BYTE_US * len(frame) >> self.rate
 
-    def _deliver(self, frame: bytes, bits: int) -> list[tuple[CardA, bytes, int]]:
-        """Let every card in the field act on a frame; those that answer, with the answer and its delay."""
+    def _deliver(self, frame: bytes, bits: int) -> list[_Answering]:
+        """Let every card in the field act on a frame."""
         if not self.cards:
             return []
         inner = without_crc(frame) if bits > 16 else None
@@ -121,11 +139,12 @@ class Radio:
         for card in list(self.cards):
             answer = card.receive(frame, bits)
             if answer is not None:
-                answering.append((card, answer, card.delay_us))
+                answering.append(_Answering(card, card.life, answer, card.delay_us))
         if leaves == "after":
             self._everyone_leaves()
-        for _, answer, _ in answering:
-            self.on_frame("<", without_crc(answer) or answer)
+        for one in answering:
+            if one.card.life == one.life:
+                self.on_frame("<", without_crc(one.answer) or one.answer)
         return answering
 
     def _everyone_leaves(self) -> None:
@@ -134,7 +153,7 @@ class Radio:
 
     # --- selection
 
-    def request(self, command: int) -> Generator[int | None, None, bytes]:
+    def request(self, command: int) -> Generator[Waits, None, bytes]:
         """REQA or WUPA: the answers of all cards over one another, in the order of the air. Raises RadioError(01)."""
         answers = yield from self._broadcast(bytes([command]), 7, _REQUEST_TIMEOUT_US)
         merged = 0
@@ -142,7 +161,7 @@ class Radio:
             merged |= int.from_bytes(answer, "big")
         return merged.to_bytes(2, "big")
 
-    def select_any(self) -> Generator[int | None, None, tuple[bytes, int, bytes]]:
+    def select_any(self) -> Generator[Waits, None, tuple[bytes, int, bytes]]:
         """REQA and anticollision: ATQA, SAK and UID of one card that was not yet selected. Raises RadioError."""
         atqa = yield from self.request(REQA)
         sak, uid = 0x04, b""
@@ -154,7 +173,7 @@ class Radio:
                 break
         return atqa, sak, uid
 
-    def select_uid(self, uid: bytes) -> Generator[int | None, None, tuple[bytes, int, bytes]]:
+    def select_uid(self, uid: bytes) -> Generator[Waits, None, tuple[bytes, int, bytes]]:
         """Wake and select the card with this UID, also when it was halted. Raises RadioError."""
         atqa = yield from self.request(WUPA)
         sak = 0
@@ -162,7 +181,7 @@ class Radio:
             sak = yield from self._choose(code, shown)
         return atqa, sak, uid
 
-    def _choose(self, code: int, shown: bytes) -> Generator[int | None, None, int]:
+    def _choose(self, code: int, shown: bytes) -> Generator[Waits, None, int]:
         answer = yield from self.exchange(bytes([code, 0x70]) + shown, _REQUEST_TIMEOUT_US)
         return answer[0]
 
