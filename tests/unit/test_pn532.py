@@ -273,7 +273,7 @@ async def test_what_a_bad_line_does_to_an_exchange():
         assert outcome == expected, (fault, outcome)
         assert len(seen) == asked, fault
         assert chip.nacks <= 1
-        assert clock.now <= 2500, fault
+        assert clock.now <= (400 if outcome == good else 2500), fault
         assert chip.aborts == (0 if outcome == good else 1) or fault == "empty", fault
 
 

@@ -309,6 +309,7 @@ async def test_find_on_an_impossible_card():
     card, purse = _bench(newest=2)  # rolled back to before the intent
     await purse.open(_UID)
     assert await purse.find(*_ME, 55, 3) == records.UNRESOLVED
+    assert card.log.count(0xBB) == 1, "it need not read on"
 
 
 async def test_card_lost_in_find_decides_nothing():
