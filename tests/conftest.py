@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "boards")]
+sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "boards"), str(ROOT / "tests/terminal")]
 MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
 _HANG_S = 240
 

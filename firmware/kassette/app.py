@@ -45,7 +45,6 @@ _READ_MS = const(4000)
 _TURN_MS = const(1000)  # idle: the screen is looked over so often, and nothing wakes more often
 _QUIET_TURNS = const(2)  # idle for so many turns before anything slow begins
 _CHECK_TURNS = const(600)  # the reader's self-test
-_CONTACT_TURNS = const(300)  # ask the back office at least so often whether it is there, and for the time
 
 
 class Terminal:
@@ -61,7 +60,6 @@ class Terminal:
         self.payload = bytearray(96)
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
-        self.uplink = None
 
 
 def main(board: "Board") -> None:
@@ -82,6 +80,7 @@ async def _live(t):
         await _start_devices(t)
         _watch(t, t.paper.print_forever(t))
         await recovery.report(t)
+        _start_uplink(t)
         gc.collect()
         log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())
         while True:
@@ -156,6 +155,13 @@ async def _start_reader(t):
         log("reader", fault.code, fault.at)
 
 
+def _start_uplink(t):
+    from kassette.net.uplink import Uplink
+
+    t.uplink = Uplink(t.board.net, t.settings, t.journal, t.clock, t.random, t.wall)
+    _watch(t, t.uplink.run_forever())
+
+
 async def _out_of_service(t, fault):
     """No sale is possible: say why, for ever; a key shows it again."""
     log("out of service", fault.code, fault.at)
@@ -174,13 +180,16 @@ async def _idle(t):
     """Show the idle screen until a key is pressed, and return it; upload, erase ahead and check meanwhile."""
     shown = None
     turns = 0
+    t.uplink.release()
     while True:
         now = _idle_view(t)
         if now != shown or now[3]:
             t.ui.idle(*now)
             shown = now
         try:
-            return await t.ui.key(_TURN_MS)
+            key = await t.ui.key(_TURN_MS)
+            t.uplink.hold()
+            return key
         except Cancelled:
             turns += 1
         if turns >= _QUIET_TURNS:
@@ -198,7 +207,7 @@ def _idle_view(t):
         t.paper.trouble,
         _E_FULL if fill >= 100 else _E_NEARLY_FULL if fill >= 80 else _E_HALF if fill >= 50 else 0,
         0 if t.wall.is_trusted else _E_CLOCK,
-        (t.uplink.trouble if t.uplink else 0) if t.board.net.is_up() else _E_NET_DOWN,
+        t.uplink.trouble if t.board.net.is_up() else _E_NET_DOWN,
     )
     return "%02d:%02d" % (hour, minute), t.board.net.is_up(), unsent_s, tuple([code for code in trouble if code])
 

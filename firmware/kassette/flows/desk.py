@@ -30,9 +30,10 @@ async def reprint(t):
 
 
 async def total(t):
-    """The day's sales: on the screen, and on paper when asked for. Raises Cancelled."""
+    """The day's sales: on the screen, and on paper when asked for. Raises FlowEnd(803) on a day without any, Cancelled."""
     till = t.till
-    is_today = till.day == business_day(t.wall.now(), t.settings.utc_offset_min)
-    await t.ui.ask_ok(_DAY_TOTAL, till.day_sum if is_today else 0, till.day_count if is_today else 0)
+    if t.wall.is_trusted and business_day(t.wall.now(), t.settings.utc_offset_min) > till.day:
+        raise FlowEnd(_E_NOTHING)
+    await t.ui.ask_ok(_DAY_TOTAL, till.day_sum, till.day_count)
     t.paper.put(TOTAL)
     t.ui.show(_PRINTING)

@@ -7,7 +7,7 @@ from kassette_host.sim.machine import VirtualTerminal
 from kassette_host.sim.power import PowerCut
 
 IDLE = "A bal. B slip C total"
-AMOUNT = "# OK  * clear"
+AMOUNT = "# OK * clear"
 CONFIRM = "Charge this amount?"
 TAP = "Hold the card here"
 PAID = "Paid"

@@ -26,7 +26,7 @@ SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
-_HEAP = "128k"  # of the firmware's process, as on the chip
+_HEAP = "400k"  # of the firmware's process, as on the chip
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
 
