@@ -91,8 +91,11 @@ class Printer:
         if self._owed:
             await self._settle()
         view = memoryview(slip)
-        for at in range(0, len(view), _CHUNK):
-            chunk = view[at : at + _CHUNK]
+        end = 0
+        while end < len(view):
+            at = end
+            end = slip.rfind(b"\n", at, at + _CHUNK) + 1 or min(at + _CHUNK, len(view))
+            chunk = view[at:end]  # whole lines: a marker within a hanzi or a command would become a part of it
             self._link.write(chunk)
             if self._profile == _PROOF:
                 self._mark()
