@@ -7,9 +7,10 @@ import copy
 import random
 
 import pytest
+from conftest import ROOT
 
 from kassette.cards.purse import Purse
-from kassette.codec import card_record, records
+from kassette.codec import card_record, kdf, records
 from kassette.drivers.pn532 import PN532
 from kassette.errors import CardLost, CommitUnknown, Fault
 from kassette_host.cards.layout import Header
@@ -220,6 +221,33 @@ def test_more_than_there_is(terminal, card):
     assert not terminal.purse.is_commit_sent
     terminal.chip.take(card)
     assert on_card(card).balance == OPENING and len(on_card(card).records) == 1
+
+
+class Fixed:
+    def fill(self, buffer):
+        buffer[:] = bytes(range(0xA0, 0xB0))
+
+
+def test_the_transcript_in_the_documents(terminal, card):
+    """firmware/docs/card.md shows a sale byte for byte."""
+    card.random = lambda length: bytes(range(0xB0, 0xB0 + length))
+    terminal.purse._random = Fixed()
+    exchange = terminal.reader.exchange
+    seen = []
+
+    async def listen(command):
+        answer = await exchange(command)
+        seen.extend(["> " + bytes(command).hex(), "< " + bytes(answer).hex()])
+        return answer
+
+    terminal.reader.exchange = listen
+    terminal.chip.put(card)
+    run(terminal.open())
+    run(terminal.debit(55))
+    text = (ROOT / "firmware/docs/card.md").read_text()
+    shown = [line.strip() for line in text.splitlines() if line.startswith(("    > ", "    < "))]
+    assert shown == seen and len(seen) == 2 * COMMANDS
+    assert kdf.card_key(MASTERS[1], UID, b"KST", 1, 1).hex() in text
 
 
 # --- cards that can't pay

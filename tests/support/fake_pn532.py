@@ -132,8 +132,8 @@ class FakeChip:
             answer = packed(bytes((code + 3,)) + data)
         elif fault == "babble":
             self._last = b""
-            for i in range(400):
-                self._link.push(b"\x00\xff\x03\x42\x11", 5 * i)
+            for i in range(60):
+                self._link.push(b"\x00\xff\x03\x42\x11", 35 * i)
             return
         elif fault in ("bad", "bad twice"):
             answer = answer[:-2] + bytes((answer[-2] ^ 1, 0))
