@@ -83,6 +83,9 @@ class Wire:
 
 
 class Keys:
+    issuer = 1
+    currency = 156
+
     def debit_keys(self):
         yield 1, MASTERS[1]
 

@@ -13,6 +13,9 @@ _ME = (7, 1)  # terminal, journal id
 
 
 class _Keys:
+    issuer = 1
+    currency = 156
+
     def __init__(self, *pairs):
         self._pairs = pairs
 
@@ -129,6 +132,15 @@ async def test_open_a_header_or_record_of_another_version():
         card, purse = _bench()
         card.records[0] = record
         assert await _fails(purse.open(_UID)) == (Fault, 206, record[0])
+        assert purse._session is None
+
+
+async def test_open_a_card_of_another_issuer_or_currency():
+    """Under the same keys; yuan are not taken for yen."""
+    for issuer, currency in ((2, 156), (1, 392), (0, 156), (156, 1)):
+        card, purse = _bench()
+        card.header = card_record.pack_header(0, 1, 0, 1234, issuer, currency, 0xFFFFFFFF)
+        assert await _fails(purse.open(_UID)) == (Fault, 205, currency)
         assert purse._session is None
 
 

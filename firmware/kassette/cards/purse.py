@@ -24,6 +24,7 @@ _WRONG_KEY = const(0xAE)  # the card's answer to an authentication with another 
 
 _E_FOREIGN = const(112)
 _E_AUTH = const(202)
+_E_HEADER = const(205)
 _E_RECORD = const(206)
 _E_COMMIT = const(207)
 
@@ -31,8 +32,8 @@ _E_COMMIT = const(207)
 class Purse:
     """One reader, one card after the other; everything that `open` read is an attribute until the next `open`.
 
-    `reader` has `async exchange(command)`; `keys` has `debit_keys()`, pairs of key version and 16-byte master key,
-    newest first; `random` has `fill(buffer)`.
+    `reader` has `async exchange(command)`; `keys`, the terminal's settings, has `issuer`, `currency` and
+    `debit_keys()`, pairs of key version and 16-byte master key, newest first; `random` has `fill(buffer)`.
     """
 
     uid: bytes
@@ -73,6 +74,8 @@ class Purse:
             command = session.command(desfire.read_data(_HEADER_FILE, _LEN))
             header = card_record.unpack_header(session.accept(await self._reader.exchange(command), _LEN))
             self.card_class, self.level, self.flags, self.number, self.issuer, self.currency, self.expiry = header
+            if self.issuer != self._keys.issuer or self.currency != self._keys.currency:
+                raise Fault(_E_HEADER, self.currency)
             self.newest = await self._record(0)
             self.balance, self.card_seq = card_record.after(self.newest)
             is_open = True
