@@ -5,10 +5,24 @@ import random
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from ledger_world import CUT_DONE, FATES, OK, REFUSED, START, TORN_DONE, TORN_NOT, Card, PaperJournal, Till, expected
+from ledger_world import (
+    CURRENCY,
+    CUT_DONE,
+    FATES,
+    OK,
+    REFUSED,
+    START,
+    TORN_DONE,
+    TORN_NOT,
+    Card,
+    PaperJournal,
+    Till,
+    expected,
+)
 from sqlalchemy import delete, func, insert, select
 
 from kassette.codec import records
+from kassette.codec.card_record import pack_record
 from kassette_host.backoffice import booking, checks, evidence, ledger, mismatch, orders, register, rules
 from kassette_host.backoffice.card_record import parse
 from kassette_host.backoffice.schema import intents, metadata, mismatches, posting_sets, slips
@@ -270,7 +284,7 @@ def test_a_till_that_denies_what_the_card_proves_is_a_mismatch():
 def test_a_card_that_names_a_serial_without_an_intent_is_a_mismatch():
     office = Office(cards=1)
     till, card = office.tills[0], office.cards[0]
-    serial = till.write(records.ACK, 0, bytes(16), START)
+    serial = till.write(records.MODE, 0, 1, 0)
     card.debit(till.number, _JOURNAL, serial, 500, till.journal.tag)
     office.tills[1].sell(card, 300)
     for order in ((0, 1), (1, 0)):
@@ -361,6 +375,59 @@ def test_a_hidden_difference_in_the_balance_is_found():
     till.sell(card, 200)
     office.send_all()
     assert office.findings() == [mismatch.CARD_BALANCE] and office.kinds() == [mismatch.RECORD]
+
+
+def test_a_slip_number_that_was_left_out_is_found():
+    office = Office(cards=1, tills=1)
+    office.tills[0].sell(office.cards[0], 100)
+    office.tills[0].slips += 1
+    office.tills[0].sell(office.cards[0], 100)
+    office.send_all()
+    assert office.findings() == [mismatch.SLIP_GAP]
+
+
+_I32 = st.sampled_from((-(2**31), -1, 0, 1, 2, 50, 100_000, 2**31 - 1))
+_U32 = st.sampled_from((0, 1, 2, 3, 0x100, 2**32 - 1))
+_U16 = st.sampled_from((0, 1, 2, _JOURNAL, CURRENCY, 2**16 - 1))
+_U8 = st.integers(0, 255)
+_UID = st.sampled_from((bytes([4, 0, 0, 0, 0, 0, 1]), b"another"))
+_ON_CARD = st.one_of(
+    st.builds(
+        pack_record, st.integers(0, 3), _U32, _U16, _U32, _U32, _I32, _I32, _U32, st.binary(min_size=5, max_size=5)
+    ),
+    st.binary(min_size=32, max_size=32),
+)
+_FIELDS = {
+    records.INTENT: (
+        *(_U32, _U32, _U16, _I32, _U16, _UID, _U32, _U8, _U8, _U8, _U8, _I32, _U32),
+        *(_ON_CARD, _U32, _U16, _U16, _U16),
+    ),
+    records.COMMITTED: (_U32, _U32, _U32, _I32, _U32, _U32, st.just(b"")),
+    records.NOT_DEBITED: (_U32, _U32, _U32, _U16, _U8),
+    records.UNRESOLVED: (_U32, _U32, _U32, _U16),
+    records.DECISION: (_U32, _U32, _U32, _U8, _U16),
+    records.LATE_COMMIT: (_U32, _U32, _U32, _I32, _U32, _ON_CARD),
+}
+_NONSENSE = st.sampled_from(sorted(_FIELDS)).flatmap(lambda kind: st.tuples(st.just(kind), *_FIELDS[kind]))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(_NONSENSE, max_size=6),
+    st.lists(st.tuples(st.integers(0, 255), st.binary(min_size=96, max_size=96)), max_size=2),
+)
+def test_a_terminal_that_writes_nonsense_breaks_neither_the_books_nor_the_program(known, strange):
+    office = Office(cards=1, tills=1)
+    till = office.tills[0]
+    for kind, *values in known:
+        payload = bytearray(records.PAYLOAD_LEN)
+        records.pack(kind, payload, *values)
+        till.journal.append(kind, payload)
+    for kind, payload in strange:
+        till.journal.append(kind, payload)
+    office.send_all()
+    office.terms()
+    assert mismatch.LEDGER not in office.findings()
 
 
 def test_a_set_that_does_not_sum_to_zero_is_never_posted_and_found_when_it_was_smuggled_in():

@@ -96,7 +96,13 @@ def findings(db: Connection) -> list[Finding]:
         text = "%d was paid in, %d is accounted for" % (terms.paid_in, terms.accounted_for)
         found.append(Finding(mismatch.LEDGER, text))
     breaks = _breaks(db)
-    return found + _takings_against_slips(db) + breaks + _cards_against_ledger(db, {one.card for one in breaks})
+    return (
+        found
+        + _takings_against_slips(db)
+        + _slip_gaps(db)
+        + breaks
+        + _cards_against_ledger(db, {one.card for one in breaks})
+    )
 
 
 def takings_by_slips(db: Connection) -> dict[int, int]:
@@ -118,6 +124,25 @@ def _takings_against_slips(db: Connection) -> list[Finding]:
             text = "the slips come to %d, the ledger has takings of %d" % (by_slips, by_ledger)
             found.append(Finding(mismatch.LEDGER, text, terminal=terminal))
     return found
+
+
+def _slip_gaps(db: Connection) -> list[Finding]:
+    """Slip numbers that a terminal left out: they are given without gaps."""
+    row = slips.c
+    before = func.lag(row.slip).over(partition_by=(row.terminal, row.journal_id), order_by=row.slip).label("before")
+    lines = select(row.terminal, row.journal_id, row.slip, row.intent, before).subquery()
+    query = select(lines).where(lines.c.slip > lines.c.before + 1)
+    return [
+        Finding(
+            mismatch.SLIP_GAP,
+            "slip %d follows on slip %d" % (line.slip, line.before),
+            terminal=line.terminal,
+            journal_id=line.journal_id,
+            serial=line.intent,
+            slip=line.slip,
+        )
+        for line in db.execute(query)
+    ]
 
 
 def _breaks(db: Connection) -> list[Finding]:

@@ -21,6 +21,7 @@ KINDS = {
     records.BATCH_CLOSE: "batch close",
     records.KEY_ROLL: "key roll",
     records.CONTINUATION: "continuation",
+    records.SNAPSHOT: "snapshot",
 }
 _DECISIONS = {records.GIVEN: "goods given", records.ABANDONED: "abandoned or paid otherwise"}
 
@@ -96,8 +97,18 @@ def _late_commit_facts(payload: bytes) -> dict[str, Any]:
 
 
 def _ack_facts(payload: bytes) -> dict[str, Any]:
-    _time, serial, _tag, server_time = records.unpack(records.ACK, payload)
+    _time, serial, _tag, server_time, _tail = records.unpack(records.ACK, payload)
     return {"up_to": serial, "server_time": server_time}
+
+
+def _boot_facts(payload: bytes) -> dict[str, Any]:
+    _time, torn, serial, why, _build = records.unpack(records.BOOT, payload)
+    return {"torn_slots": torn, "open_intent": serial or "none", "reason": why}
+
+
+def _batch_close_facts(payload: bytes) -> dict[str, Any]:
+    _time, batch, first, sales, low, high, operator = records.unpack(records.BATCH_CLOSE, payload)
+    return {"batch": batch, "first": first, "sales": sales, "sum": low | high << 32, "operator": operator}
 
 
 def _record_text(raw: bytes) -> str:
@@ -121,4 +132,6 @@ _FACTS = {
     records.DECISION: _decision_facts,
     records.LATE_COMMIT: _late_commit_facts,
     records.ACK: _ack_facts,
+    records.BOOT: _boot_facts,
+    records.BATCH_CLOSE: _batch_close_facts,
 }

@@ -30,7 +30,7 @@ def witness(books: Books, card: int, record: CardRecord, reporter: Key | None) -
     _keep(books, card, record, True, source)
     if record.type == DEBIT:
         _prove_debit(books, card, record, reporter, source)
-    elif record.type == CREDIT:
+    else:
         orders.complete(books, card, record)
     _disprove_others(books, card, record, source)
 
@@ -47,6 +47,12 @@ def proof_for(db: Connection, key: Key, card: int, sequence_before: int) -> tupl
         if not _is_of(record, key) and record.sequence == sequence_before + 1:
             return rules.NOT_DEBITED, record.source
     return rules.UNPROVEN, ""
+
+
+def newest_sequence(db: Connection, card: int) -> int:
+    """The highest sequence number known of a card's records; 0 when there is none."""
+    row = card_records.c
+    return db.scalar(select(func.max(row.sequence)).where(row.card == card)) or 0
 
 
 def disprove_earlier(books: Books, key: Key, slip: int, card: int, sequence: int) -> None:

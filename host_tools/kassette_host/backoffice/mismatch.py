@@ -19,6 +19,7 @@ AMOUNT = "amount"
 CURRENCY = "currency"
 CARD_BACK = "card_back"  # a card that has fewer records than it had
 CARD_GAP = "card_gap"
+SLIP_GAP = "slip_gap"
 CARD_BALANCE = "card_balance"
 LEDGER = "ledger"
 

@@ -6,8 +6,8 @@ open ---- the card's record says so ----> done       Dr float, Cr card
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from kassette_host.backoffice import ledger, mismatch
-from kassette_host.backoffice.card_record import CREDIT, CardRecord
+from kassette_host.backoffice import ledger, mismatch, register
+from kassette_host.backoffice.card_record import DEBIT, CardRecord
 from kassette_host.backoffice.rules import CARD, FLOAT
 from kassette_host.backoffice.schema import card_records, credit_orders
 from kassette_host.backoffice.store import Books
@@ -16,10 +16,11 @@ OPENING, TOP_UP = "opening", "top_up"
 OPEN, DONE, WITHDRAWN = "open", "done", "withdrawn"
 
 
-def place(books: Books, card: int, kind: str, amount: int, operator: str) -> int:
-    """A new open order over `amount` minor units; its number."""
+def place(books: Books, card: int, kind: str, amount: int, operator: str, sequence: int = 0) -> int:
+    """A new open order over `amount` minor units; its number. `sequence`: of the card's newest record just now."""
     number = (books.db.scalar(select(func.max(credit_orders.c.number))) or 0) + 1
     values = {"number": number, "card": card, "kind": kind, "amount": amount, "state": OPEN, "operator": operator}
+    values["sequence_before"] = sequence
     books.db.execute(insert(credit_orders).values(**values, ordered_at=books.now))
     mismatch.note(books, operator, "order placed", "card %d" % card, "%s %d, order %d" % (kind, amount, number))
     return number
@@ -29,11 +30,15 @@ def find(db: Connection, number: int) -> Row | None:
     return db.execute(select(credit_orders).where(credit_orders.c.number == number)).first()
 
 
+def order(db: Connection, number: int) -> Row:
+    """An order that is there: it was placed in this transaction."""
+    return db.execute(select(credit_orders).where(credit_orders.c.number == number)).one()
+
+
 def open_order(db: Connection, card: int) -> Row | None:
-    """The oldest order of a card whose fate is not known yet."""
+    """The order of a card whose fate is not known yet: there is one at most."""
     row = credit_orders.c
-    query = select(credit_orders).where(row.card == card, row.state == OPEN)
-    return db.execute(query.order_by(row.number).limit(1)).first()
+    return db.execute(select(credit_orders).where(row.card == card, row.state == OPEN)).first()
 
 
 def finish(books: Books, number: int) -> None:
@@ -54,7 +59,9 @@ def withdraw(books: Books, number: int) -> None:
 
 
 def complete(books: Books, card: int, record: CardRecord) -> None:
-    """A card carries the record of a credit: finish its order, or report what does not fit."""
+    """A card carries the record of a credit or of its personalisation: finish that order, or report a misfit."""
+    if register.card(books.db, card).state == register.UNKNOWN:
+        return  # listed already, and its orders are somebody else's
     order = find(books.db, record.serial)
     about = ("credit", card, record.serial, record.sequence)
     if order is None or order.card != card or order.amount != record.amount:
@@ -69,7 +76,7 @@ def complete(books: Books, card: int, record: CardRecord) -> None:
 
 def _is_elsewhere(db: Connection, card: int, record: CardRecord) -> bool:
     row = card_records.c
-    same_order = (row.card == card, row.type == CREDIT, row.serial == record.serial)
+    same_order = (row.card == card, row.type != DEBIT, row.serial == record.serial)
     return db.scalar(select(row.sequence).where(*same_order, row.sequence != record.sequence)) is not None
 
 

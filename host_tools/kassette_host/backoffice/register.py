@@ -73,8 +73,13 @@ def add_card(
     return added.lastrowid
 
 
-def card(db: Connection, card_id: int) -> Row | None:
+def find_card(db: Connection, card_id: int) -> Row | None:
     return db.execute(select(cards).where(cards.c.id == card_id)).first()
+
+
+def card(db: Connection, card_id: int) -> Row:
+    """A card that is there: other rows refer to it."""
+    return db.execute(select(cards).where(cards.c.id == card_id)).one()
 
 
 def activate(books: Books, card_id: int) -> None:

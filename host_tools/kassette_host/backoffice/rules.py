@@ -113,10 +113,7 @@ def _outcome(attempts: list[Attempt], sold: Attempt | None, given: Attempt | Non
     for attempt in reversed(attempts):
         if attempt.is_unknown and attempt.decision == UNDECIDED:
             return OPEN if attempt.said == OPEN else UNRESOLVED, attempt
-    for attempt in attempts:
-        if attempt.is_debited:
-            return CREDITED, attempt
-    for attempt in attempts:
-        if attempt.is_unknown:
-            return ABANDONED, attempt
-    return NOT_DEBITED, attempts[-1]
+    last = attempts[-1]  # what came of earlier ones does not decide the sale any more
+    if last.is_debited:
+        return CREDITED, last
+    return ABANDONED if last.is_unknown else NOT_DEBITED, last

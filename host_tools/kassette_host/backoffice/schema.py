@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 VERSION = 1
@@ -196,11 +197,20 @@ credit_orders = Table(
     _number("card"),
     _word("kind"),  # opening, top_up
     _number("amount"),
+    _number("sequence_before"),  # of the card's newest record when the order was placed
     _word("state"),  # open, done, withdrawn (the card proves that it never took place)
     _word("operator"),
     _number("ordered_at"),
     _number("done_at", nullable=True),
     Index("credit_orders_card", "card"),
+    # One open order for each card: what became of the last one is known before the next.
+    Index(
+        "credit_orders_open",
+        "card",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
 )
 
 mismatches = Table(
