@@ -12,7 +12,7 @@ const KINDS = {
   ack: ["acknowledged", ""],
   boot: ["boot", ""],
 };
-const OUTCOMES = { sold: "good", sold_late: "good", unresolved: "open", open: "open", written_off: "bad" };
+const OUTCOMES = { committed: "good", open: "open", unresolved: "open", given: "open", written_off: "bad" };
 
 /** Rows of a table by key, newest first; those that were not there before light up. */
 class Rows {
@@ -33,6 +33,12 @@ class Rows {
   }
 }
 
+function state(journal) {
+  if (!journal.rows.length) return "empty";
+  const waiting = journal.unsent ? `${journal.unsent} wait since ${age(journal.oldest_unsent_s)}` : "all sent";
+  return `${journal.fill} % full · ${waiting}`;
+}
+
 const number = (text) => make("td", { class: "number" }, text);
 const badge = (word, kind) => make("td", {}, make("span", { class: `kind ${kind}` }, word));
 
@@ -44,8 +50,7 @@ export class Books {
   }
 
   showJournal(journal) {
-    const waiting = journal.oldest_unsent_s === null ? "all of it acknowledged" : `${journal.unsent} not sent, the oldest ${age(journal.oldest_unsent_s)} ago`;
-    $("journal-line").textContent = journal.error ?? `${journal.fill} % full · ${waiting}`;
+    $("journal-line").textContent = journal.error ?? state(journal);
     const meter = $("journal-meter");
     meter.setAttribute("aria-valuenow", journal.fill);
     meter.className = `meter ${journal.fill >= 80 ? "nearly" : journal.fill >= 50 ? "half" : ""}`;

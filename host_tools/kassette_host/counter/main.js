@@ -13,7 +13,7 @@ const ADVICE = [
   "Sell something: type 350, press OK, then hold a card to the reader.",
   "Wave a card past the reader too fast. The terminal asks to see it again, and books it once.",
   "Let the answer to command 8 get lost: the card has paid, the terminal can't know. Tap again.",
-  "Arm “… in a flash write”, sell something, and plug it in again: what became of the sale?",
+  "Arm “Cut mid-write”, sell something, and plug it in again: what became of the sale?",
   "Switch the network off, sell, switch it on: every record arrives, once.",
   "Take the paper out and sell: the sale stands, the slip comes when there is paper.",
   "Drag two cards onto the reader at once.",
@@ -21,6 +21,9 @@ const ADVICE = [
 ];
 const PRESETS = [1000, 2000, 5000, 10000, 20000, 50000];
 const NOTICE_MS = 6000;
+
+let advice = 0;
+let isKeyed = null;
 
 const wire = new Wire({ onState, onRefusal: (error) => notify(error.text), onLink });
 const oled = new Oled($("oled"));
@@ -32,7 +35,7 @@ const switches = new Switches(wire);
 const books = new Books();
 
 const PARTS = {
-  about: (state) => { $("about").textContent = state.about.line; $("office-link").href = state.about.office; },
+  about: (state) => showAbout(state.about),
   screen: (state) => oled.show(state.screen),
   led: (state) => { $("led").className = `lamp ${state.led ? "green" : ""}`; },
   tones: (state) => buzzer.play(state.tones),
@@ -85,9 +88,17 @@ for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }
 
-let advice = 0;
-function advise() {
-  $("try-text").textContent = ADVICE[advice++ % ADVICE.length];
+function showAbout(about) {
+  $("about").textContent = about.line;
+  $("office-link").href = about.office;
+  $("provision").hidden = about.keyed;
+  $("try-next").hidden = !about.keyed;
+  if (about.keyed === isKeyed) return;
+  isKeyed = about.keyed;
+  $("try-text").textContent = isKeyed ? ADVICE[advice] : "This terminal is blank: it has a program, but no keys and no journal.";
 }
-$("try-next").addEventListener("click", advise);
-advise();
+$("provision").addEventListener("click", () => wire.send("provision"));
+$("try-next").addEventListener("click", () => {
+  advice = (advice + 1) % ADVICE.length;
+  $("try-text").textContent = ADVICE[advice];
+});

@@ -29,7 +29,7 @@ export class Oled {
     this.draw();
   }
 
-  /** `screen`: {bits: base64 of 1024 bytes, a row is 16 bytes, leftmost dot in the top bit; text}. */
+  /** `screen`: {bits: base64 of 1024 bytes as in the chip, 8 dots below one another a byte, the top one in bit 0; text}. */
   show(screen) {
     const raw = atob(screen.bits);
     for (let i = 0; i < this.bits.length; i++) this.bits[i] = raw.charCodeAt(i);
@@ -39,7 +39,7 @@ export class Oled {
   }
 
   isLit(x, y) {
-    return (this.bits[(y * WIDTH + x) >> 3] >> (7 - (x & 7))) & 1;
+    return (this.bits[WIDTH * (y >> 3) + x] >> (y & 7)) & 1;
   }
 
   draw() {

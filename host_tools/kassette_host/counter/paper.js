@@ -1,15 +1,14 @@
 // The printer: paper that comes out of the mouth line by line, is torn off, looked at and kept.
 import { $, make } from "./format.js";
 
-const FEED_MS_PER_ROW = 2.2; // 58 mm mechanisms print 50 to 60 mm/s: 8 rows a millimetre
-const LINE_ROWS = 24;
+const LINE_MS = 70; // 50 mm/s, a line is 30 dots of 1/8 mm
 
 export class Paper {
   constructor(wire) {
     this.wire = wire;
     this.slips = [];
     this.shown = null; // id of the slip that hangs out of the printer
-    this.isFirst = true;
+    this.wanted = ""; // address of its newest picture
     $("tear-off").addEventListener("click", () => this.tear());
     $("paper").addEventListener("click", () => this.open(this.shown));
     $("slips-open").addEventListener("click", () => this.open(null));
@@ -23,39 +22,38 @@ export class Paper {
     $("paper-switch").setAttribute("aria-pressed", paper.loaded);
     this.slips = paper.slips;
     const newest = paper.slips.at(-1);
-    if (newest && !newest.torn && newest.id !== this.shown) this.feed(newest, this.isFirst);
-    else if (newest?.torn || !newest) this.clear();
-    const count = paper.slips.length;
+    if (newest && !newest.torn) this.feed(newest);
+    else this.clear();
+    const count = paper.slips.filter((slip) => !slip.printing).length;
     $("slips-open").disabled = !count;
     $("slips-open").textContent = count ? `${count} slip${count > 1 ? "s" : ""} in the tray` : "No slips yet";
-    $("tear-off").disabled = !newest || newest.torn;
-    this.isFirst = false;
-    if ($("slips").open) this.fillGallery(null);
+    $("tear-off").disabled = !newest || newest.torn || newest.printing;
+    if ($("slips").open && !this.isOneOpen) this.fillGallery(null);
   }
 
-  feed(slip, isAtOnce) {
+  /** The slip in the printer as far as it has come. */
+  feed(slip) {
+    const address = picture(slip);
+    if (address === this.wanted) return;
+    this.wanted = address;
+    const isNew = slip.id !== this.shown;
     this.shown = slip.id;
+    const image = make("img", { alt: slip.text, src: address });
+    image.decode().then(() => address === this.wanted && this.push(image, isNew), () => {});
+  }
+
+  push(image, isNew) {
     const paper = $("paper");
-    const image = $("slip-image");
+    const before = isNew ? 0 : paper.offsetHeight;
     paper.hidden = false;
     paper.classList.remove("torn");
     paper.getAnimations().forEach((animation) => animation.cancel());
-    image.alt = slip.text;
-    image.src = `slips/${slip.id}.png`;
-    if (isAtOnce) return;
-    paper.style.height = "0px";
-    image.decode().then(() => this.push(paper, image, slip), () => { paper.style.height = ""; });
-  }
-
-  push(paper, image, slip) {
-    const height = image.offsetHeight;
-    const steps = Math.max(2, Math.round(slip.rows / LINE_ROWS));
-    const feed = paper.animate([{ height: "0px" }, { height: `${height}px` }], {
-      duration: slip.rows * FEED_MS_PER_ROW,
-      easing: `steps(${steps}, end)`,
-    });
-    paper.style.height = "";
-    feed.onfinish = () => feed.cancel();
+    paper.replaceChildren(image);
+    const after = paper.offsetHeight;
+    if (after > before) {
+      const lines = Math.max(1, (after - before) / 14);
+      paper.animate([{ height: `${before}px` }, { height: `${after}px` }], { duration: Math.min(1500, LINE_MS * lines), easing: "linear" });
+    }
   }
 
   tear() {
@@ -67,6 +65,7 @@ export class Paper {
   clear() {
     if (this.shown === null) return;
     this.shown = null;
+    this.wanted = "";
     const paper = $("paper");
     const hide = () => { if (this.shown === null) paper.hidden = true; };
     if (!paper.classList.contains("torn")) hide();
@@ -74,6 +73,7 @@ export class Paper {
   }
 
   open(id) {
+    this.isOneOpen = id !== null;
     this.fillGallery(id);
     $("slips").showModal();
   }
@@ -86,7 +86,11 @@ export class Paper {
   }
 }
 
+function picture(slip) {
+  return `slips/${slip.id}.png?h=${slip.height}${slip.printing ? "p" : ""}`;
+}
+
 function figure(slip) {
-  const caption = make("figcaption", {}, slip.at, make("a", { href: `slips/${slip.id}.png`, download: `slip-${slip.id}.png` }, "PNG"));
-  return make("figure", {}, make("img", { src: `slips/${slip.id}.png`, alt: slip.text }), caption);
+  const caption = make("figcaption", {}, slip.at, make("a", { href: picture(slip), download: `slip-${slip.id}.png` }, "PNG"));
+  return make("figure", {}, make("img", { src: picture(slip), alt: slip.text }), caption);
 }

@@ -46,7 +46,7 @@ export class Switches {
     $("arm").disabled = !power.on;
     $("arm").classList.toggle("armed", power.armed);
     $("arm").setAttribute("aria-pressed", power.armed);
-    $("arm").textContent = power.armed ? "Armed: keep it" : "… in a flash write";
+    $("arm").textContent = power.armed ? "Armed: keep" : "Cut mid-write";
     $("dead").hidden = power.on;
     $("dead-text").textContent = power.fault ?? power.cut ?? "";
     $("dead-button").textContent = power.fault ? "Switch it on again" : "Plug it in again";

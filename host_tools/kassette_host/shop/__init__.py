@@ -1,1 +1,89 @@
 """The shop: back office, virtual hardware and the real firmware in one process, with a counter page to play at."""
+
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+import time
+from typing import TextIO
+
+from kassette_host import STATE
+
+DIRECTORY = STATE / "shop"
+
+
+def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
+    """Run the shop until SIGINT or SIGTERM; the exit status: 0, 1 after a bug, 2 when it can't be opened.
+
+    reader: a serial port with a real PN532, or None. port: of the pages, the next free one if taken. state: one of
+    `kassette_host.shop.starts.STARTS`. trace: a file for every frame on every link.
+    """
+    from kassette_host.shop.site import Lock, ShopError
+
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    try:
+        lock = Lock(directory)
+    except ShopError as error:
+        print("kassette: %s" % error, file=sys.stderr)
+        return 2
+    try:
+        with open(trace or "/dev/null", "w") as file:
+            return _run(directory, reader, port, state, file if trace else None, end)
+    except ShopError as error:
+        print("kassette: %s" % error, file=sys.stderr)
+        return 2
+    finally:
+        lock.release()
+
+
+def _run(
+    directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, end: threading.Event
+) -> int:
+    from kassette_host.shop.serve import Pages
+    from kassette_host.shop.starts import open_site
+    from kassette_host.shop.till import Till
+    from kassette_host.shop.web import build_app
+
+    failures: list[str] = []
+
+    def failed() -> None:
+        failures.append("till")
+        end.set()
+
+    site = open_site(directory, state, reader, trace)
+    till = Till(site, say, failed)
+    pages = Pages(build_app(till, site.office.routes()), port)
+    try:
+        pages.start()
+        till.start()
+        say("counter      http://127.0.0.1:%d/" % pages.port)
+        say("back office  http://127.0.0.1:%d%s" % (pages.port, site.office.path))
+        say("Ctrl-C closes the shop; it opens again as it was (`make reset` forgets it)")
+        end.wait()
+    finally:
+        till.stop()
+        pages.stop()
+        site.close()
+    say("closed")
+    return 1 if failures else 0
+
+
+def say(line: str) -> None:
+    """One line about one event."""
+    print("%s  %s" % (time.strftime("%H:%M:%S"), line), flush=True)
+
+
+def forget() -> None:
+    """Remove what the shop remembers. Exits with status 2 while a shop is open."""
+    from kassette_host.shop.site import Lock, ShopError
+
+    if not DIRECTORY.exists():
+        return
+    try:
+        Lock(DIRECTORY).release()
+    except ShopError as error:
+        sys.exit("kassette: %s" % error)
+    shutil.rmtree(DIRECTORY)
