@@ -34,6 +34,10 @@ class Faults:
         """The card has run the `nth` command, then leaves: its answer never arrives."""
         self._leave = _Leave(nth, code, True)
 
+    def stay(self) -> None:
+        """The card stays after all."""
+        self._leave = None
+
     def spoil_answer(self, nth: int = 1) -> None:
         """A bit of the card's `nth` answer from now is wrong on the air."""
         self._spoil = nth
