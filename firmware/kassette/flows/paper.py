@@ -56,13 +56,12 @@ class Paper:
                 if fault.code != self.trouble:
                     log("paper", fault.code)
                 self.trouble = fault.code
-                if self._jobs and self._jobs[0] == (marks, serial):
-                    self._jobs[0] = (marks | _LATE, serial)
+                self._jobs = [(marks | _LATE, serial) for marks, serial in self._jobs]
                 await t.clock.sleep_ms(_RETRY_MS)
             else:
                 self.trouble = 0
-                if self._jobs and self._jobs[0] == (marks, serial):
-                    self._jobs.pop(0)
+                if (marks, serial) in self._jobs:
+                    self._jobs.remove((marks, serial))
 
     def _slip(self, t, marks, serial):
         if marks & TOTAL:
