@@ -39,7 +39,7 @@ class TerminalShare:
     journal_id: int
     provisioning: int  # one more each time this terminal is given keys
     debit_keys: tuple[tuple[int, bytes], ...] = field(repr=False)  # (version, K1 master), newest first
-    journal_root: bytes = field(repr=False)
+    journal_root: bytes = field(repr=False)  # goes into the fresh journal, never into the settings
     drbg_seed: bytes = field(repr=False)
     signer_modulus: bytes = field(repr=False)
     server_ca: bytes = field(repr=False)
@@ -105,7 +105,6 @@ def settings_image(share: TerminalShare, generation: int = 1) -> bytes:
         ("shop_name", share.shop_name.encode("gb2312")),
         ("shop_name_ascii", share.shop_name_ascii.encode("ascii")),
         *(("debit_key", bytes([version]) + key) for version, key in share.debit_keys),
-        ("journal_root", share.journal_root),
         ("drbg_seed", share.drbg_seed),
         ("signer_modulus", share.signer_modulus),
         ("server_ca", share.server_ca),

@@ -25,5 +25,12 @@ def block(info, digest, fill=None, kind=1):
     return b"\0" + bytes((kind,)) + b"\xff" * fill + b"\0" + info + digest
 
 
+_made = {}
+
+
 def sign(message):
-    return raw(block(DIGEST_INFO, hashlib.sha256(message).digest()))
+    """The signature of `message`, made once."""
+    digest = hashlib.sha256(message).digest()
+    if digest not in _made:
+        _made[digest] = raw(block(DIGEST_INFO, digest))
+    return _made[digest]

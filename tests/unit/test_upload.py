@@ -111,6 +111,8 @@ def test_nonsense_in_the_place_of_a_head():
         b"\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/2 200\r\ncontent-length: 1\r\n\r\n",
+        b"HTTQ/1.1 200 OK\r\ncontent-length: 1\r\n\r\n",
+        b"HTTP/1.1-200 OK\r\ncontent-length: 1\r\n\r\n",
         b"HTTP/1.1 2x0 OK\r\ncontent-length: 1\r\n\r\n",
         b"HTTP/1.1200 OK\r\ncontent-length: 1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n",

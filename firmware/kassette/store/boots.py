@@ -20,13 +20,14 @@ _MARKS = const(32)
 CAPACITY = 4064
 
 _E_PROGRAM = const(406)
+_E_ERASE = const(407)
 _MAGIC = b"KBOT"
 
 
 def count_boot(flash) -> int:
     """Count this boot and return its number, 1 or more and above every number returned before.
 
-    `flash`: the settings partition. Raises Fault(406) when the flash does not keep the mark.
+    `flash`: the settings partition. Raises Fault: 406 the flash does not keep the mark, 407 a sector stays unerased.
     """
     sector, base, marks = _FIRST_SECTOR, 0, 0
     other_is_odd = False
@@ -41,6 +42,8 @@ def count_boot(flash) -> int:
         base += marks + (CAPACITY if other_is_odd else 0)
         sector, marks = sector ^ 1, 0
         flash.erase(sector)
+        if not flash.is_blank(sector * _SECTOR_LEN, _SECTOR_LEN):
+            raise Fault(_E_ERASE, sector)
         flash.program(sector * _SECTOR_LEN, pack("<4sII", _MAGIC, base, base ^ 0xFFFFFFFF))
     flash.program(sector * _SECTOR_LEN + _MARKS + marks, b"\0")
     if _tally(flash, sector) != (base, marks + 1):

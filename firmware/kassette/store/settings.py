@@ -36,8 +36,7 @@ class Settings:
     amount_limit_minor: int
     issuer: int
     utc_offset_min: int
-    journal_root: bytearray  # from here on: read from flash at each use
-    drbg_seed: bytearray
+    drbg_seed: bytearray  # from here on: read from flash at each use
     signer_modulus: bytes  # RSA-2048, big-endian: who signs acknowledgements
     server_ca: bytes  # DER, as are the next two
     client_cert: bytes
@@ -64,7 +63,7 @@ class Settings:
             else:
                 setattr(self, FIELDS[tag], _value(tag, self._read(place, size)))
         for tag in range(len(FIELDS)):
-            if missing >> tag & 1:
+            if missing >> tag & 1 and FIELDS[tag]:
                 raise Fault(_E_KEY if _FIRST_SECRET <= tag <= _LAST_SECRET else _E_CORRUPT, tag)
 
     def _newest(self):
@@ -96,12 +95,14 @@ class Settings:
 
     def debit_keys(self) -> list[tuple[int, bytearray]]:
         """(key version, 16-byte debit master), the newest first; the caller wipes them."""
-        found = [self._read(place, size) for tag, place, size in self._secrets if tag == DEBIT_KEY]
-        return [(key[0], key[1:]) for key in found]
+        places = [place for tag, place, _ in self._secrets if tag == DEBIT_KEY]
+        return [(self._read(at, 1)[0], self._read(at + 1, 16)) for at in places]
 
 
 def _value(tag: int, value: bytearray):
     if tag == _HOST:
+        if max(value) > 126:
+            raise Fault(_E_CORRUPT, tag)
         return str(value, "ascii")
     if not LENGTHS[tag]:
         return bytes(value)
