@@ -129,8 +129,7 @@ class Journal:
         self.flash.read(at, self._raw)
         if self._raw[1] != HEADER or unpack_from("<I", self._raw, 4)[0] != following:
             return
-        key = self._next_mac_key()
-        if codec.unseal(self._raw, self._slot, None, Cmac(key), self.batch_key(self._raw[3])):
+        if self._unseal_header(self._raw, Cmac(self._next_mac_key())):
             self._make_firm(at, self._raw)
             self._move_to(following)
 
@@ -182,11 +181,14 @@ class Journal:
     def _unseal_at(self, number: int, raw) -> bool:
         if number:
             return codec.unseal(raw, self._slot, self.tag, self._mac, self._enc_key)
+        return self._unseal_header(raw, self._mac)
+
+    def _unseal_header(self, raw, mac) -> bool:
         try:
             self._enc_key = self.batch_key(raw[3])
         except Fault:
-            return False
-        return codec.unseal(raw, self._slot, None, self._mac, self._enc_key)
+            return False  # a torn or rotten byte names a batch that there is not
+        return codec.unseal(raw, self._slot, None, mac, self._enc_key)
 
     def _accept_slot(self, number: int) -> None:
         slot = memoryview(self._slot)
