@@ -27,10 +27,14 @@ class BlockProtocol:
         self._last = b""
         self.extra_waits = 0  # ask for so many waiting time extensions before the next answer
         self._is_waiting = False
+        self._is_fresh = True
         self.is_deselected = False
 
     def receive(self, block: bytes) -> bytes | None:
         """The answer to one block, both with PCB and without checksum; None for silence."""
+        if block and block[0] == 0xD0 | self._card_id:
+            return self._select_rate(block)
+        self._is_fresh = False
         body = self._own(block)
         if body is None:
             return None
@@ -45,6 +49,11 @@ class BlockProtocol:
         if pcb & 0xF7 == _WTX and self._is_waiting:
             return self._after_wait()
         return None
+
+    def _select_rate(self, block: bytes) -> bytes | None:
+        """PPS, right after the activation only: any rate is fine here."""
+        is_right = len(block) == 3 and block[1] == 0x11 and block[2] & 0xF0 == 0
+        return block[:1] if self._is_fresh and is_right else None
 
     def _own(self, block: bytes) -> bytes | None:
         """What follows the prologue, if the block is for this card (rules of the CID field)."""
@@ -118,8 +127,6 @@ class Type4ACard(CardA):
     def answer(self, inner: bytes) -> bytes | None:
         if self.protocol is None:
             return self._activate(inner)
-        if inner[0] & 0xF0 == 0xD0:
-            return inner[:1]  # PPS: whatever rate is asked for within the ATS
         before = self.delay_us
         answer = self.protocol.receive(inner)
         if answer is not None and inner[0] & 0xE2 == 0x02 and not inner[0] & 0x10:

@@ -42,6 +42,11 @@ class ReaderProtocol:
         answer = yield from self._transact(0xA2 | self._number, b"")
         return self._taken(answer)
 
+    def set_rate(self, rate: int) -> Generator[Waits, None, None]:
+        """PPS, right after the activation: 0, 1, 2 for 106, 212, 424 kbit/s both ways. Raises RadioError."""
+        yield from self._radio.exchange(bytes([0xD0 | self._card_id, 0x11, rate << 2 | rate]), _ACTIVATION_TIMEOUT_US)
+        self._radio.rate = rate
+
     def deselect(self) -> Wait:
         return (yield from self._once(self._frame(0xC2, b"")))
 

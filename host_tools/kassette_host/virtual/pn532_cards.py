@@ -185,17 +185,16 @@ def _communicate_thru(chip: "VirtualPN532", p: bytes) -> Wait:
 
 
 def _psl(chip: "VirtualPN532", p: bytes) -> Wait:
-    """InPSL: one rate for both directions, by PPS."""
-    need(len(p) == 3 and p[1] <= 2 and p[2] <= 2)
+    """InPSL: another rate, here the same in both directions."""
+    need(len(p) == 3 and p[1] == p[2] <= 2)
     target = _selected(chip, p[0])
     yield 100
     if target is None or target.protocol is None:
         return bytes([NOT_ACCEPTABLE])
     try:
-        yield from chip.radio.exchange(bytes([0xD0, 0x11, p[2] << 2 | p[1]]), 102_400)
+        yield from target.protocol.set_rate(p[1])
     except RadioError as error:
         return bytes([error.status])
-    chip.radio.rate = min(p[1], p[2])
     return OK
 
 
