@@ -4,7 +4,7 @@ Application 4B5354, keys diversified per card, files 1 header, 2 value, 3 record
 eight exchanges: SelectApplication, AuthenticateAES (2), ReadData, ReadRecords, Debit, WriteRecord, CommitTransaction.
 """
 
-from struct import unpack
+from struct import pack, unpack
 
 from micropython import const
 
@@ -12,13 +12,20 @@ from kassette.codec import card_record, desfire, records
 from kassette.codec.kdf import card_key
 from kassette.errors import CardRefused, CommitUnknown, Fault
 
-_AID = b"KST"
+_AID = const(b"KST")
 _DEBIT_KEY = const(1)
 _DEBIT = const(1)  # type of a record
-_HEADER_FILE = const(1)
-_VALUE_FILE = const(2)
-_RECORD_FILE = const(3)
 _LEN = const(32)  # of the header and of a record
+
+# Commands: code, key or file number; then offset and length, 3 bytes each. Constants, for functions cost heap.
+_SELECT_APPLICATION = const(b"\x5aKST")
+_AUTHENTICATE_AES = const(b"\xaa\x01")
+_READ_HEADER = const(b"\xbd\x01\x00\x00\x00\x20\x00\x00")
+_READ_RECORD = const("<BBHBHB")  # BB, file 3, how far back from the newest, one record
+_GET_VALUE = const(b"\x6c\x02")
+_DEBIT_VALUE = const("<BBi")  # DC, file 2, amount
+_WRITE_RECORD = const(b"\x3b\x03\x00\x00\x00\x20\x00\x00")
+_COMMIT_TRANSACTION = const(b"\xc7")
 
 _WRONG_KEY = const(0xAE)  # the card's answer to an authentication with another key
 
@@ -71,7 +78,7 @@ class Purse:
             await self._select()
             await self._authenticate()
             session = self._session
-            command = session.command(desfire.read_data(_HEADER_FILE, _LEN))
+            command = session.command(_READ_HEADER)
             header = card_record.unpack_header(session.accept(await self._reader.exchange(command), _LEN))
             self.card_class, self.level, self.flags, self.number, self.issuer, self.currency, self.expiry = header
             if self.issuer != self._keys.issuer or self.currency != self._keys.currency:
@@ -95,11 +102,11 @@ class Purse:
         exchange = self._reader.exchange
         session = self._session
         try:
-            command = session.command(desfire.debit(_VALUE_FILE, amount), True)
+            command = session.command(pack(_DEBIT_VALUE, 0xDC, 2, amount), True)
             session.accept(await exchange(command), 0)
-            command = session.encipher(desfire.write_record(_RECORD_FILE, _LEN), record)
+            command = session.encipher(_WRITE_RECORD, record)
             session.accept(await exchange(command), 0)
-            command = session.command(desfire.COMMIT)
+            command = session.command(_COMMIT_TRANSACTION)
             self.is_commit_sent = True
             session.accept(await exchange(command), 0)
         except Fault as fault:
@@ -112,7 +119,7 @@ class Purse:
     async def value(self) -> int:
         """The balance in the value file itself. Raises Fault(206) when the newest record tells another one."""
         session = self._session
-        command = session.command(desfire.get_value(_VALUE_FILE))
+        command = session.command(_GET_VALUE)
         value = unpack("<i", session.accept(await self._reader.exchange(command), 4))[0]
         if value != self.balance:
             raise Fault(_E_RECORD)
@@ -152,7 +159,7 @@ class Purse:
 
     async def _select(self):
         try:
-            desfire.body(await self._reader.exchange(desfire.select_application(_AID)), 0)
+            desfire.body(await self._reader.exchange(_SELECT_APPLICATION), 0)
         except CardRefused as refusal:
             raise CardRefused(_E_FOREIGN, refusal.at)
 
@@ -165,7 +172,7 @@ class Purse:
             self._session = session
             self.key_version = version
             try:
-                challenge = await exchange(desfire.authenticate_aes(_DEBIT_KEY))
+                challenge = await exchange(_AUTHENTICATE_AES)
                 session.confirm(await exchange(session.respond(challenge)))
                 return
             except CardRefused as refusal:
@@ -176,5 +183,5 @@ class Purse:
 
     async def _record(self, back):
         session = self._session
-        answer = await self._reader.exchange(session.command(desfire.read_record(_RECORD_FILE, back)))
+        answer = await self._reader.exchange(session.command(pack(_READ_RECORD, 0xBB, 3, back, 0, 1, 0)))
         return session.decipher(answer, _LEN)

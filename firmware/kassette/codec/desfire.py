@@ -9,7 +9,8 @@ value runs through everything in both directions, also through commands that sho
                  CRC32 over everything in clear: command | parameters | data, or data | status; without final xor
 
 Only commands that write in MACed mode show their MAC. Plain files are read like MACed ones. An error status carries
-no MAC and ends the session. Source: libfreefare mifare_desfire_crypto.c; tests/vectors/desfire_ev1_*.json.
+no MAC and ends the session. The commands themselves are a few constant bytes each and stand where they are used.
+Source: libfreefare mifare_desfire_crypto.c; tests/vectors/desfire_ev1_*.json.
 """
 
 from binascii import crc32 as zip_crc32
@@ -21,8 +22,6 @@ from micropython import const
 from kassette.codec.cmac import Cmac, equal
 from kassette.compat import wipe
 from kassette.errors import CardRefused, Fault
-
-COMMIT = b"\xc7"
 
 _E_STATUS = const(201)
 _E_AUTH = const(202)
@@ -41,39 +40,6 @@ def crc32(*parts) -> bytes:
     for part in parts:
         crc = zip_crc32(part, crc)
     return pack("<I", crc ^ 0xFFFFFFFF)
-
-
-def select_application(aid: bytes) -> bytes:
-    """`aid`: 3 bytes in wire order. Sent outside a session; the card drops what was not committed."""
-    return b"\x5a" + aid
-
-
-def authenticate_aes(key_no: int) -> bytes:
-    return bytes((0xAA, key_no))
-
-
-def read_data(file: int, length: int) -> bytes:
-    """The first `length` bytes of a data file."""
-    return pack("<BBHBHB", 0xBD, file, 0, 0, length, 0)
-
-
-def read_record(file: int, back: int) -> bytes:
-    """One record; `back` counts from the newest, which is 0."""
-    return pack("<BBHBHB", 0xBB, file, back, 0, 1, 0)
-
-
-def write_record(file: int, length: int) -> bytes:
-    """The head of WriteRecord for `length` bytes of data, to be given to `Session.encipher`."""
-    return pack("<BBHBHB", 0x3B, file, 0, 0, length, 0)
-
-
-def get_value(file: int) -> bytes:
-    return bytes((0x6C, file))
-
-
-def debit(file: int, amount: int) -> bytes:
-    """`amount`: 0..2147483647 minor units."""
-    return pack("<BBi", 0xDC, file, amount)
 
 
 def body(answer, length: int, status: int = 0):

@@ -28,22 +28,22 @@ _E_NO_CARD = const(113)
 
 _BAUD_RESET = const(115200)
 _BAUD_FAST = const(230400)
-_WAKE_UP = b"\x55\x55" + bytes(14)  # UM0701 7.2.11: the chip sleeps in LowVbat after power-up
+_WAKE_UP = const(b"\x55\x55\0\0\0\0\0\0\0\0\0\0\0\0\0\0")  # UM0701 7.2.11: the chip sleeps in LowVbat after power-up
 
-_GET_FIRMWARE_VERSION = b"\x02"
-_SET_SERIAL_BAUD_RATE = b"\x10\x05"  # 5: 230400
-_SAM_CONFIGURATION = b"\x14\x01\x14\x01"  # normal mode
-_RF_OFF = b"\x32\x01\x00"
-_MAX_RETRIES = b"\x32\x05\xff\x01\x3c"  # 60 looks for a card in one poll: 0.15 to 0.3 s; the default is for ever
-_IN_DATA_EXCHANGE = b"\x40\x01"
-_IN_LIST_PASSIVE_TARGET = b"\x4a\x02\x00"  # up to two cards of type A at 106 kbit/s
+_GET_FIRMWARE_VERSION = const(b"\x02")
+_SET_SERIAL_BAUD_RATE = const(b"\x10\x05")  # 5: 230400
+_SAM_CONFIGURATION = const(b"\x14\x01\x14\x01")  # normal mode
+_RF_OFF = const(b"\x32\x01\x00")
+_MAX_RETRIES = const(b"\x32\x05\xff\x01\x3c")  # 60 looks for a card in one poll: 0.15 to 0.3 s; the default is for ever
+_IN_DATA_EXCHANGE = const(b"\x40\x01")
+_IN_LIST_PASSIVE_TARGET = const(b"\x4a\x02\x00")  # up to two cards of type A at 106 kbit/s
 
 _IC = const(0x32)
 _ISO_DEP = const(0x20)  # in SEL_RES
 
 # UM0701 7.1, the status of an exchange; the rest are programming errors
-_LOST = b"\x01\x02\x03\x04\x05\x06\x0a\x0b\x13\x2a\x2b"
-_ALARMS = b"\x0d\x2d"  # temperature, current
+_LOST = const(b"\x01\x02\x03\x04\x05\x06\x0a\x0b\x13\x2a\x2b")
+_ALARMS = const(b"\x0d\x2d")  # temperature, current
 
 _ACK_MS = const(100)  # the chip takes under 1 ms, a USB adapter up to 16
 _ANSWER_MS = const(1000)  # a card has 77 ms and may ask for more
