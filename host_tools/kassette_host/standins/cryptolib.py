@@ -4,6 +4,8 @@ Same shape and same refusals as the C module of the stock images: CTR is off, an
 and CBC objects keep their chaining value from call to call.
 """
 
+from typing import Any
+
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 _ECB = 1
@@ -27,10 +29,10 @@ class aes:
         self._cipher = Cipher(algorithms.AES(key), chosen)
         self._context = None
 
-    def encrypt(self, data, out=_NEW):
+    def encrypt(self, data, out=_NEW) -> Any:
         return self._run("encryptor", data, out)
 
-    def decrypt(self, data, out=_NEW):
+    def decrypt(self, data, out=_NEW) -> Any:
         return self._run("decryptor", data, out)
 
     def _run(self, direction, data, out):
