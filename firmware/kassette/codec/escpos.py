@@ -24,28 +24,36 @@ def text(out: bytearray, data: bytes) -> None:
         out.append(byte if byte >= 32 else 63)
 
 
-def line(out: bytearray, data: bytes, height: int = 1, is_centred: bool = False) -> None:
-    """One line of text in GB2312, `height` 1 or 2 (2 is also bold), left or centred."""
+def _size(out: bytearray, size: int) -> None:
+    """Characters 1 or 2 times as wide and high: GS ! for all of them, FS ! for printers where that leaves hanzi out."""
+    out.extend(b"\x1d!\x11\x1c!\x0c" if size > 1 else b"\x1d!\x00\x1c!\x00")
+
+
+def line(out: bytearray, data: bytes, size: int = 1, is_centred: bool = False) -> None:
+    """One line of text, left or centred; `size` 2 is used when the line has room for it."""
+    size = size if len(data) * size <= COLUMNS else 1
     if is_centred:
         out.extend(b"\x1ba\x01")
-    if height > 1:
-        out.extend(b"\x1bE\x01\x1d!\x01")
+    if size > 1:
+        _size(out, size)
     text(out, data)
     out.append(10)
-    if height > 1:
-        out.extend(b"\x1bE\x00\x1d!\x00")
+    if size > 1:
+        out.extend(b"\x1bJ\x08")  # the line spacing is less than the height of what was printed
+        _size(out, 1)
     if is_centred:
         out.extend(b"\x1ba\x00")
 
 
-def row(out: bytearray, left: bytes, right: bytes, height: int = 1) -> None:
-    """`left` at the left edge and `right` at the right one, on two lines when they don't fit on one."""
-    gap = COLUMNS - len(left) - len(right)
+def row(out: bytearray, left: bytes, right: bytes, size: int = 1) -> None:
+    """`left` at the left edge, `right` in `size` at the right one; on two lines when they don't fit on one."""
+    gap = COLUMNS - len(left) - size * len(right)
+    text(out, left)
     if gap < 1:
-        line(out, left, height)
-        left = b""
-        gap = max(0, COLUMNS - len(right))
-    line(out, left + b" " * gap + right, height)
+        out.append(10)
+        gap = max(0, COLUMNS - size * len(right))
+    out.extend(b" " * gap)
+    line(out, right, size)
 
 
 def rule(out: bytearray) -> None:

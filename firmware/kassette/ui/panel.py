@@ -22,14 +22,14 @@ _E_AMOUNT_ZERO = const(304)
 _E_AMOUNT_LIMIT = const(305)
 _E_CANCELLED = const(802)
 
-BAD = 0
-GOOD = 1
+GOOD = 0
+BAD = 1
 ASK = 2
 CLICK = 3
 # steps of each sound: pitch in 20 Hz, length in 10 ms, LED
 _SOUNDS = (
-    b"\x16\x0a\x01\x00\x06\x00\x16\x0a\x01\x00\x06\x00\x16\x14\x01",
     b"\x87\x0c\x01\x00\x28\x01",
+    b"\x16\x0a\x01\x00\x06\x00\x16\x0a\x01\x00\x06\x00\x16\x14\x01",
     b"\x64\x06\x01",
     b"\x96\x01\x00",
 )
@@ -56,7 +56,7 @@ class Ui:
         self._numbers = ()
         self._is_customer = False
         self._turn = 0
-        self._idle = ()  # what the idle screen shows; empty while another one does
+        self._idle: tuple = ()  # what the idle screen shows; empty while another one does
 
     def show(self, code: int, *numbers: int) -> None:
         """A text by number on the whole screen, an error with its code; `numbers` fill its places."""
@@ -85,7 +85,7 @@ class Ui:
             was_idle = self._idle
             self._idle = wanted
             self._code = _T_IDLE
-            self._is_customer = self._is_customer and was_idle != ()
+            self._is_customer = self._is_customer and bool(was_idle)
             if not self._is_customer:
                 self._draw_idle()
 
@@ -146,15 +146,6 @@ class Ui:
             else:
                 self._draw()
 
-    async def is_cancelled(self) -> bool:
-        """Whether `*` was pressed since keys were last asked for; other keys pressed meanwhile are dropped."""
-        try:
-            while await self.key(0) != "*":
-                pass
-        except Cancelled:
-            return False
-        return True
-
     async def pause(self, ms: int) -> None:
         """Leave the screen as it is until a key or the time; a key that begins something else is kept for it."""
         try:
@@ -164,12 +155,12 @@ class Ui:
         if key not in "*#":
             self._keypad.unread(key)
 
-    async def ask_amount(self, max_minor: int, first: str = "") -> int:
-        """The amount keyed in, 1..max_minor minor units; `first` is a digit that was already pressed.
+    async def ask_amount(self, max_minor: int) -> int:
+        """The amount keyed in, 1..max_minor minor units.
 
         `#` takes it, `*` clears it and cancels when it is clear. Raises Cancelled(802).
         """
-        amount = int(first or 0)
+        amount = 0
         while True:
             self.show(_T_AMOUNT, amount)
             key = await self.key(_ANSWER_MS)
@@ -188,9 +179,9 @@ class Ui:
             else:
                 self.beep(BAD)
 
-    async def ask_ok(self, code: int, amount: int) -> None:
-        """Show text `code` with an amount and wait for `#`. Raises Cancelled(802) at `*` and after a minute."""
-        await self._ask(code, "#", amount)
+    async def ask_ok(self, code: int, *numbers: int) -> None:
+        """Show text `code` with its numbers and wait for `#`. Raises Cancelled(802) at `*` and after a minute."""
+        await self._ask(code, "#", *numbers)
 
     async def choose(self, code: int) -> int:
         """Show text `code`, whose lines name what 1 and 2 mean: 1 or 2. Raises Cancelled(802) as `ask_ok` does."""

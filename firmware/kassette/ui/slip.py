@@ -41,7 +41,7 @@ _DAY_OPEN_SUM = const(64)
 _LAST_SLIP = const(67)
 _TRUTH = const(70)
 # words 52 to 58 by what ended the sale: a decision, else the kind of its record
-_OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x00\x3a"
+_OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x3a"
 _YUAN = b"\xa3\xa4"
 
 
@@ -72,12 +72,14 @@ class Slip:
         if outcome in (COMMITTED, LATE_COMMIT):
             self._row(out, _BALANCE, _yuan(intent[11] - amount))
         escpos.rule(out)
-        escpos.line(out, word(_OUTCOMES[outcome]), 2, True)
+        self._title(out, _OUTCOMES[outcome])
         if outcome not in (COMMITTED, LATE_COMMIT, NOT_DEBITED):
             if _OUTCOMES[outcome] != _UNRESOLVED:
                 escpos.line(out, word(_UNRESOLVED), 1, True)
+            out.append(10)
             escpos.line(out, word(_TAP_AGAIN), 1, True)
             escpos.line(out, word(_PAY_ONCE), 1, True)
+        out.append(10)
         escpos.line(out, word(_THANKS), 1, True)
         escpos.finish(out)
         return out
@@ -88,8 +90,7 @@ class Slip:
         for attempt in till.unresolved:
             doubt += attempt[2]
         out = bytearray()
-        self._head(out, marks)
-        escpos.line(out, self._word(_DAY), 2, True)
+        self._head(out, marks, _DAY)
         self._time(out, now, marks)
         escpos.rule(out)
         self._row(out, _DAY_SALES, b"%d" % till.day_count)
@@ -100,18 +101,26 @@ class Slip:
         escpos.finish(out)
         return out
 
-    def _head(self, out, marks):
+    def _title(self, out, number):
+        """The Chinese of a word large, its English below: what must not be overlooked."""
+        chinese, english = self._word(number).split(b" ", 1)
+        escpos.line(out, chinese, 2, True)
+        escpos.line(out, english, 1, True)
+
+    def _head(self, out, marks, title=0):
         escpos.begin(out)
         escpos.line(out, self._settings.shop_name, 2, True)
         escpos.line(out, self._settings.shop_name_ascii, 1, True)
         for mark, number in ((TRUTH, _TRUTH), (LATE, _LATE), (COPY, _COPY)):
             if marks & mark:
-                escpos.line(out, self._word(number), 2, True)
+                self._title(out, number)
+        if title:
+            self._title(out, title)
         escpos.rule(out)
         self._row(out, _TERMINAL, b"%d" % self._settings.terminal)
 
-    def _row(self, out, number, value, height=1):
-        escpos.row(out, self._word(number), value, height)
+    def _row(self, out, number, value, size=1):
+        escpos.row(out, self._word(number), value, size)
 
     def _time(self, out, time, marks):
         self._row(out, _TIME, b"%d-%02d-%02d %02d:%02d:%02d" % civil(time, self._settings.utc_offset_min))

@@ -7,7 +7,7 @@ from micropython import const
 
 from kassette import money
 
-_BUG = const(999)  # shown in place of a text that isn't there
+_BUG = const(999)  # the largest number; shown in place of a text that isn't there
 _RECORD_LEN = const(256)
 _FIELDS_PAGE = const(4)
 
@@ -31,7 +31,7 @@ class Texts:
 
     def record(self, number: int) -> bytes:
         """All of a text, fields separated by 00h: two reads."""
-        head = self._read(2 + 2 * number, 2)
+        head = self._read(2 + 2 * min(number, _BUG), 2)
         at = head[0] | head[1] << 8
         if not at:
             return self.record(_BUG)

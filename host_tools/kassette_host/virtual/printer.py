@@ -65,7 +65,7 @@ class VirtualPrinter:
         """ESC @."""
         self._cells: list[Cell] = []
         self._align = 0
-        self._w = self._h = 1
+        self._size = self._hanzi_size = (1, 1)  # width, height
         self._is_bold = self._is_inverse = self._is_underlined = False
         self._is_kanji = True  # many of the class start so
         self._spacing = _LINE_DOTS
@@ -215,7 +215,8 @@ class VirtualPrinter:
 
     def _add(self, text: str) -> None:
         for character in text:
-            cell = Cell(character, self._w, self._h, self._is_bold, self._is_inverse, self._is_underlined)
+            size = self._hanzi_size if character > "\x7f" else self._size
+            cell = Cell(character, *size, self._is_bold, self._is_inverse, self._is_underlined)
             if sum(c.columns for c in self._cells) + cell.columns > COLUMNS:
                 self._print_line()
             self._cells.append(cell)
@@ -229,7 +230,9 @@ class VirtualPrinter:
         elif name in (b"\x1bE", b"\x1bG"):
             self._is_bold = bool(n & 1)
         elif name == b"\x1d!":
-            self._w, self._h = (n >> 4) + 1, (n & 15) + 1
+            self._size = self._hanzi_size = (n >> 4) + 1, (n & 15) + 1
+        elif name == b"\x1c!":
+            self._hanzi_size = 1 + (n >> 2 & 1), 1 + (n >> 3 & 1)
         elif name == b"\x1dB":
             self._is_inverse = bool(n & 1)
         elif name == b"\x1b-":
