@@ -14,7 +14,7 @@ from kassette_host.backoffice.keystore import KEY_VERSION, KeyStore
 from kassette_host.backoffice.schema import cards
 from kassette_host.backoffice.store import Books, Store
 from kassette_host.cards.an10922 import PURSE_AID
-from kassette_host.cards.ev1_client import FACTORY_KEY, FACTORY_KIND, CardError, Ev1Client, Transceive
+from kassette_host.cards.ev1_client import FACTORY_KEY, FACTORY_KIND, CardError, CardNotGenuine, Ev1Client, Transceive
 from kassette_host.cards.layout import CREDITED, HEADER_VERSION, Header
 from kassette_host.cards.personalise import CardContents, credit, personalise, read_card
 
@@ -145,6 +145,8 @@ class Issuer:
                 return None
             if error.status != _WRONG_KEY:
                 raise
+        except CardNotGenuine:
+            pass  # no record 0 yet
         else:
             if contents.records[0].serial != order or contents.header.number != card.number:
                 raise CardDenied("the card holds a purse that was made elsewhere")

@@ -1,0 +1,286 @@
+"""Cards from the back office, on the virtual card: issued and topped up once, whatever frame gets lost; the key store."""
+
+import json
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from kassette_host.backoffice import checks, keystore, orders, register
+from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied, Issuer
+from kassette_host.backoffice.schema import cards, credit_orders, metadata, mismatches
+from kassette_host.backoffice.store import Store, StoreError
+from kassette_host.cards.ev1_client import CardError
+from kassette_host.cards.personalise import credit, read_card
+from kassette_host.virtual.desfire import DesfireCard
+
+_KEYS = keystore.generate()
+_NOW = 1_790_000_000
+_STORE = Store(None, lambda: _NOW, synchronous="OFF")
+
+
+class Lost(Exception):
+    """The card left the field."""
+
+
+class Field:
+    """A card in the field of a reader; taken away at the n-th frame, before or after the card has heard it."""
+
+    def __init__(self, card, lose_at=0, is_heard=False):
+        card.reset()
+        self._card = card
+        self._lose_at = lose_at
+        self._is_heard = is_heard
+        self.frames = 0
+
+    def __call__(self, frame):
+        self.frames += 1
+        if self._lose_at and self.frames >= self._lose_at:
+            if self._is_heard and self.frames == self._lose_at:
+                self._card.execute(frame)
+            raise Lost
+        return self._card.execute(frame)
+
+
+@pytest.fixture
+def issuer():
+    with _STORE.writing() as books:
+        for table in reversed(metadata.sorted_tables):
+            books.db.execute(delete(table))
+    return Issuer(_STORE, _KEYS, lambda: None)
+
+
+@pytest.fixture
+def blank():
+    return DesfireCard(bytes.fromhex("04A1B2C3D4E5F6"))
+
+
+def _contents(card):
+    return read_card(Field(card), card.uid, _KEYS.purse_masters)
+
+
+def _assert_books(card, paid_in):
+    """The card, the ledger and the orders agree, and nothing is left to explain."""
+    with _STORE.reading() as db:
+        terms = checks.conservation(db)
+        assert checks.findings(db) == [] and db.scalar(select(func.count()).select_from(mismatches)) == 0
+        assert (
+            db.scalar(select(func.count()).select_from(credit_orders).where(credit_orders.c.state == orders.OPEN)) == 0
+        )
+    assert terms.paid_in == terms.balances == paid_in == _contents(card).balance
+
+
+def test_a_new_card_is_personalised_and_booked(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 10_000)
+    contents = _contents(blank)
+    assert contents.balance == 10_000 and contents.header.currency == 156 and contents.header.issuer == 1
+    with _STORE.reading() as db:
+        card = register.card(db, card_id)
+        assert (card.state, card.number) == (register.ACTIVE, contents.header.number)
+    _assert_books(blank, 10_000)
+
+
+def test_numbers_are_never_given_twice(issuer):
+    blanks = [DesfireCard(bytes([4, 0, 0, 0, 0, 0, i])) for i in range(3)]
+    for one in blanks:
+        issuer.issue_card(Field(one), one.uid, 0)
+    assert len({_contents(one).header.number for one in blanks}) == 3
+
+
+def test_an_issue_interrupted_at_any_frame_is_finished_by_calling_again(issuer, blank):
+    whole = Field(blank)
+    issuer.issue_card(whole, blank.uid, 10_000)
+    for lose_at in range(1, whole.frames + 1):
+        for is_heard in (False, True):
+            card = DesfireCard(bytes([4, 1, 0, 0, 0, lose_at, is_heard]))
+            with pytest.raises(Lost):
+                issuer.issue_card(Field(card, lose_at, is_heard), card.uid, 500)
+            issuer.issue_card(Field(card), card.uid, 500)
+            assert _contents(card).balance == 500
+    with _STORE.reading() as db:
+        assert checks.findings(db) == [] and checks.conservation(db).opening == 10_000 + 500 * 2 * whole.frames
+        assert db.scalar(select(func.count()).select_from(cards)) == 1 + 2 * whole.frames
+
+
+def test_a_card_is_issued_once(issuer, blank):
+    issuer.issue_card(Field(blank), blank.uid, 10_000)
+    with pytest.raises(CardDenied, match="issued already"):
+        issuer.issue_card(Field(blank), blank.uid, 10_000)
+    _assert_books(blank, 10_000)
+
+
+def test_an_interrupted_issue_goes_on_only_over_the_same_amount(issuer, blank):
+    with pytest.raises(Lost):
+        issuer.issue_card(Field(blank, 3), blank.uid, 10_000)
+    with pytest.raises(CardDenied, match="another amount"):
+        issuer.issue_card(Field(blank), blank.uid, 20_000)
+
+
+def test_a_purse_that_was_made_elsewhere_is_not_taken_over(issuer, blank):
+    other = Issuer(_STORE, _KEYS, lambda: None)
+    other.issue_card(Field(blank), blank.uid, 10_000)
+    with _STORE.writing() as books:
+        for table in reversed(metadata.sorted_tables):
+            books.db.execute(delete(table))
+        orders.place(books, 99, orders.OPENING, 1, "test")  # so that the numbers of the orders differ
+    with pytest.raises(CardDenied, match="made elsewhere"):
+        issuer.issue_card(Field(blank), blank.uid, 10_000)
+
+
+@pytest.mark.parametrize("opening", [-1, CEILING_MINOR + 1])
+def test_an_opening_balance_out_of_range_is_denied(issuer, blank, opening):
+    with pytest.raises(CardDenied):
+        issuer.issue_card(Field(blank), blank.uid, opening)
+
+
+def test_a_top_up_is_booked_and_on_the_card(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 10_000)
+    assert issuer.top_up(Field(blank), card_id, 2_500) == 12_500
+    _assert_books(blank, 12_500)
+    assert issuer.top_up(Field(blank), card_id, 2_500) == 15_000, (
+        "the same amount again, when the first was done, is more"
+    )
+
+
+def test_a_top_up_interrupted_at_any_frame_is_done_once_by_calling_again(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 0)
+    whole = Field(blank)
+    balance = issuer.top_up(whole, card_id, 100)
+    for lose_at in range(1, whole.frames + 1):
+        for is_heard in (False, True):
+            number = issuer.order_top_up(card_id, 100)
+            with pytest.raises(Lost):
+                issuer.execute(Field(blank, lose_at, is_heard), number)
+            balance += 100
+            assert issuer.execute(Field(blank), number) == balance
+            assert issuer.execute(Field(blank), number) == balance
+            _assert_books(blank, balance)
+
+
+def test_a_lost_top_up_is_resumed_by_the_same_amount_and_settled_before_another(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    whole = Field(blank)
+    issuer.top_up(whole, card_id, 100)
+    for is_heard, wanted in ((False, 1_150), (True, 1_250)):
+        commit = _frame_of(blank, card_id, issuer, 0xC7)
+        with pytest.raises(Lost):
+            issuer.top_up(Field(blank, commit, is_heard), card_id, 100)
+        with pytest.raises(CardDenied, match="open"):
+            issuer.order_top_up(card_id, 100)
+        before = _contents(blank).balance
+        assert issuer.top_up(Field(blank), card_id, 50) == before + 50, wanted
+        _assert_books(blank, before + 50)
+
+
+def _frame_of(card, card_id, issuer, code):
+    """The number of the first frame with that command in a top-up by 1; the top-up is made."""
+    seen = []
+    field = Field(card)
+
+    def listen(frame):
+        seen.append(frame[0])
+        return field(frame)
+
+    issuer.top_up(listen, card_id, 1)
+    return seen.index(code) + 1
+
+
+def test_an_open_order_that_rolled_out_of_the_cards_records_is_not_guessed(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    with pytest.raises(Lost):
+        issuer.top_up(Field(blank, 1), card_id, 100)
+    for number in range(900, 910):
+        credit(Field(blank), blank.uid, _KEYS.purse_masters, 1, number, _NOW)
+    with pytest.raises(CardDenied, match="reach back"):
+        issuer.top_up(Field(blank), card_id, 50)
+
+
+def test_a_top_up_above_the_cards_ceiling_leaves_nothing_open(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, CEILING_MINOR)
+    with pytest.raises(CardError):
+        issuer.top_up(Field(blank), card_id, 1)
+    _assert_books(blank, CEILING_MINOR)
+
+
+@pytest.mark.parametrize("amount", [0, -5, CEILING_MINOR + 1])
+def test_an_amount_out_of_range_is_denied(issuer, blank, amount):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    with pytest.raises(CardDenied):
+        issuer.top_up(Field(blank), card_id, amount)
+
+
+def test_a_card_that_is_not_ours_gets_nothing(issuer, blank):
+    with pytest.raises(CardDenied, match="issued card"):
+        issuer.top_up(Field(blank), 99, 100)
+
+
+def test_another_card_in_the_field_than_the_one_that_is_meant_gets_nothing(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    other = DesfireCard(bytes.fromhex("04000000000001"))
+    issuer.issue_card(Field(other), other.uid, 1_000)
+    with pytest.raises(CardError):
+        issuer.top_up(Field(other), card_id, 100)
+    assert _contents(other).balance == 1_000
+
+
+def test_a_credit_that_nobody_ordered_is_listed(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    credit(Field(blank), blank.uid, _KEYS.purse_masters, 500, 77, _NOW)
+    issuer.top_up(Field(blank), card_id, 100)
+    with _STORE.reading() as db:
+        assert db.scalars(select(mismatches.c.kind)).all() == ["witness"]
+        assert checks.conservation(db).balances == 1_100 and len(checks.findings(db)) == 1
+
+
+# --- the key store
+
+
+def test_the_key_store_opens_with_its_passphrase_only(tmp_path):
+    path = tmp_path / "keys.json"
+    keystore.save(_KEYS, path, "correct horse")
+    opened = keystore.load(path, "correct horse")
+    assert opened.purse_masters == _KEYS.purse_masters and opened.journal_master == _KEYS.journal_master
+    assert opened.signer_modulus == _KEYS.signer_modulus and opened.ca_secret == _KEYS.ca_secret
+    with pytest.raises(keystore.KeyStoreError, match="passphrase"):
+        keystore.load(path, "wrong horse")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_store_shows_no_key(tmp_path):
+    path = tmp_path / "keys.json"
+    keystore.save(_KEYS, path, "p")
+    for text in (path.read_text(), repr(_KEYS)):
+        for key in (*_KEYS.purse_masters.values(), _KEYS.journal_master):
+            assert key.hex() not in text and repr(key) not in text
+    assert len(_KEYS.check_values()) == 5
+
+
+def test_a_changed_key_store_is_refused(tmp_path):
+    path = tmp_path / "keys.json"
+    keystore.save(_KEYS, path, "p")
+    stored = json.loads(path.read_text())
+    cost = stored["scrypt"]
+    for changed in (
+        stored | {"scrypt": cost | {"r": 1, "n": 2}},
+        stored | {"scrypt": cost | {"n": 2**30}},
+        stored | {"nonce": "AAAAAAAAAAAAAAAA"},
+        stored | {"sealed": stored["sealed"][:-8] + "AAAAAAA="},
+        stored | {"format": 2},
+        {"format": 1},
+        [],
+    ):
+        path.write_text(json.dumps(changed))
+        with pytest.raises(keystore.KeyStoreError):
+            keystore.load(path, "p")
+    path.write_bytes(b"\xff\xfe nonsense")
+    with pytest.raises(keystore.KeyStoreError):
+        keystore.load(path, "p")
+
+
+def test_a_database_of_a_newer_layout_is_refused(tmp_path):
+    path = tmp_path / "books.sqlite"
+    store = Store(path, lambda: _NOW, synchronous="OFF")
+    with store.writing() as books:
+        books.db.exec_driver_sql("PRAGMA user_version=99")
+    store.close()
+    with pytest.raises(StoreError, match="99"):
+        Store(path, lambda: _NOW)
