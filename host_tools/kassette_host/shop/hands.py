@@ -14,8 +14,9 @@ OPENING_MINOR = 5000
 class Hands:
     """Done by the till's thread, between two moments of the terminal. Raises Refusal, PowerCut, FirmwareGone."""
 
-    def __init__(self, site: Site):
+    def __init__(self, site: Site, say: Callable[[str], None]):
         self._site = site
+        self._say = say
         self._terminal = site.terminal
         self.cut: str | None = None  # why the power is off: the plug, or a cut in an operation
         self.fault: str | None = None  # what the firmware's process said when it ended by itself
@@ -80,7 +81,8 @@ class Hands:
 
     def new_card(self) -> None:
         """A card off the pile, issued by the back office with some money on it."""
-        self._site.issue(OPENING_MINOR)
+        one = self._site.issue(OPENING_MINOR)
+        self._say("card …%s of %s issued" % (one.last4, one.holder))
 
     def top_up(self, card: int, amount: int) -> None:
         """More money, through the back office."""
@@ -88,6 +90,7 @@ class Hands:
         if self.is_laid(one):
             raise Refusal("card-away", "take the card off the reader first: the back office needs it")
         self._site.top_up(one, amount)
+        self._say("card …%s of %s topped up" % (one.last4, one.holder))
 
     # --- paper
 
@@ -130,12 +133,14 @@ class Hands:
             return
         self.cut = self.fault = None
         self._terminal.power_on()
+        self._say("the terminal is on (life %d)" % self._terminal.lives)
 
     def pull(self) -> None:
         self.disarm()
         if self._terminal.is_on:
             self._terminal.power_off()
             self.cut = "The plug is pulled."
+            self._say("the plug is pulled")
 
     def arm(self) -> None:
         """The next flash operation tears, and the power goes with it."""
@@ -156,9 +161,11 @@ class Hands:
     def note_cut(self, cut: PowerCut) -> None:
         what = {"program": "a flash write", "erase": "a flash erase"}.get(cut.kind, cut.kind)
         self.cut = "Power cut in the middle of %s." % what
+        self._say("power cut in the middle of %s" % what)
 
     def note_fault(self, text: str) -> None:
         self.fault = "The firmware's process ended by itself.\n%s" % text[-1500:]
+        self._say("the firmware's process ended by itself: %s" % (text.strip().splitlines() or [""])[-1])
 
     # --- provisioning
 
@@ -169,6 +176,7 @@ class Hands:
         was_on = self._terminal.is_on
         self._terminal.power_off()
         self._site.provision()
+        self._say("the terminal is provisioned")
         if was_on:
             self.plug_in()
 

@@ -49,7 +49,7 @@ class Lock:
     """One shop process for each directory. Raises ShopError with the number of the process that has it."""
 
     def __init__(self, directory: pathlib.Path):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = open(directory / "lock", "a+")  # closed by `release`
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -47,10 +47,9 @@ class Till:
     def __init__(self, site: Site, say: Callable[[str], None], failed: Callable[[], None]):
         self.feed = Feed()
         self._site = site
-        self._say = say
         self._failed = failed
         self._terminal = site.terminal
-        self._hands = Hands(site)
+        self._hands = Hands(site, say)
         self._view = View(site, self._hands)
         self._commands: queue.Queue[tuple[Command, Refused]] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._guarded, name="till")
@@ -123,10 +122,8 @@ class Till:
             step()
         except PowerCut as cut:
             self._hands.note_cut(cut)
-            self._say(self._hands.cut or "power cut")
         except FirmwareGone as gone:
             self._hands.note_fault(str(gone))
-            self._say("the firmware's process ended by itself: %s" % str(gone).strip().splitlines()[-1])
 
     def _catch_up(self) -> None:
         late_us = self._pace.now_us() - self._terminal.timeline.now_us
