@@ -63,6 +63,10 @@ def acknowledge_all(journal):
     journal.acknowledge(last, tag, NOON + 5, True)
 
 
+def same(one, other):
+    return all(getattr(one, name) == getattr(other, name) for name in one.__dict__)
+
+
 def sector_of(journal):
     """The physical sector in use."""
     return journal.at(journal.sector, 0) // 4096
@@ -88,8 +92,46 @@ def test_the_fold_comes_back_across_sectors():
     for slip in range(1, 31):
         sell(journal, slip, 100 + slip)
     _, till = mounted(flash)
-    assert till.__dict__ == journal._fold.__dict__
+    assert same(till, journal._fold)
     assert till.day_count == 30
+
+
+def test_an_intent_at_the_end_of_a_sector_is_open_after_a_restart():
+    flash, journal = fresh()
+    fill(journal, 30)
+    journal.append(INTENT, intent(1, 777))
+    kept = journal._fold.open
+    journal.prepare()
+    assert journal.sector == 2
+    for bit in (None, 128 * 31 * 8 + 700, 128 * 5 * 8 + 77):
+        image = bytearray(flash.memory)
+        if bit is not None:
+            image[journal.at(1, 0) + (bit >> 3)] ^= 1 << (bit & 7)
+        again, till = mounted(RamNor(image=image))
+        assert till.open == kept
+        again.append(COMMITTED, committed(31, 1))
+        assert till.day_sum == 777
+
+
+def test_a_changed_intent_at_the_end_of_a_sector_is_damage():
+    flash, journal = fresh()
+    fill(journal, 30)
+    journal.append(INTENT, intent(1, 777))
+    journal.prepare()
+    flash.memory[journal.at(1, 31) + 20] ^= 3
+    assert fault_of(mounted, flash) == 404
+
+
+def test_a_mebibyte_holds_3800_sales_of_two_records():
+    flash, journal = fresh(256)
+    slip = 0
+    while not fault_of(journal.append, INTENT, intent(slip + 1)):
+        slip += 1
+        journal.append(COMMITTED, committed(journal.next_serial - 1, slip))
+        if slip % 500 == 499:
+            journal, _ = mounted(flash)
+    assert slip >= 3800
+    assert journal.next_serial == 2 * slip + 1
 
 
 def test_a_full_snapshot_comes_back_across_sectors():
@@ -101,7 +143,7 @@ def test_a_full_snapshot_comes_back_across_sectors():
     journal.append(INTENT, intent(7))
     fill(journal, 40)
     _, till = mounted(flash)
-    assert till.__dict__ == journal._fold.__dict__
+    assert same(till, journal._fold)
     assert len(till.unresolved) == 6
     assert till.open[0] == 14
 

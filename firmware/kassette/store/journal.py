@@ -76,13 +76,15 @@ class Journal:
         self._slot = bytearray(_SLOT)
         self._snapshot = bytearray(_IN_HEADER + _MORE_SLOTS * PAYLOAD_LEN)
         self._restored = -1  # bytes of a snapshot that waits for its last slot
+        self._before = b""  # tag and hash before this sector, while it is mounted
         self._mac = Cmac(_BURNED[:16])
         self._enc_key = b""
         self._batch = 0
         self._batch_first = 1  # serial of the first record of this batch
         self._head_batch = 0  # the batch under which this sector's header is enciphered
         self.sector = 0  # sequence of the sector in use
-        self._next = 0  # its next slot; 32 or more: full
+        self._next = 0  # its next slot; 32: full
+        self._weak = 0  # place of a slot that reads blank, but that a program may have died in: never used
         self.tail = 1  # oldest sector that holds something unacknowledged
         self._durable = 0  # serial acknowledged in a record
         self._erased = 0  # sequence of the sector that was erased ahead, in this power session
@@ -142,24 +144,28 @@ class Journal:
                 continue
             if number and raw[0] == 0:  # burned
                 self.torn += 1
+                if number == _SLOTS - 1 or raw != _BURNED or page[(number + 1) * _SLOT] == 0xFF:
+                    bad.append(number)  # perhaps not to the end
             elif self._open(number, raw):
                 newest = number
                 self._accept_slot(number)
             elif number == 0:
                 raise Fault(_E_KEY if codec.is_whole(raw) else _E_DAMAGED)
             else:
-                self._suspect(number, raw, page, bad)
+                self._check_torn(raw, page, bad)
+                self.torn += 1
                 bad.append(number)
             self._next = number + 1
         self._restore()
         base = self.at(self.sector, 0)
         self._make_firm(base + newest * _SLOT, page[newest * _SLOT : (newest + 1) * _SLOT])
         for number in bad:
-            self.torn += 1
             self._burn(base + number * _SLOT)
-        self._next += 1  # a program that died at once may have left that slot blank, but weak
+        if self._next < _SLOTS:
+            self._weak = base + self._next * _SLOT
+            self._next += 1
 
-    def _suspect(self, number: int, raw, page, bad: list) -> None:
+    def _check_torn(self, raw, page, bad: list) -> None:
         """A slot that can't be opened is torn, unless it builds on one before that looked torn. Raises Fault(404)."""
         for before in bad:
             at = before * _SLOT
@@ -198,6 +204,7 @@ class Journal:
             self._head_batch = self._batch
             self._durable, self.tail, self._batch_first = unpack_from("<III", slot, _WATERMARKS)
             self.acked = self._durable
+            self._before = bytes(slot[_PAYLOAD:_WATERMARKS])
             self._snapshot[:_IN_HEADER] = slot[_SNAPSHOT:_TAG]
             self._restored = _IN_HEADER
         elif kind == SNAPSHOT:
@@ -210,9 +217,12 @@ class Journal:
         self.tag[:] = slot[_TAG:]
 
     def _restore(self) -> None:
-        if self._restored >= 0:
-            self._fold.restore(self._snapshot, self._restored)
-            self._restored = -1
+        length = self._restored
+        self._restored = -1
+        if length >= 0 and self._fold.restore(self._snapshot, length):
+            from kassette.store import lookup
+
+            lookup.apply_last(self, self._before, self._fold)
 
     def _make_firm(self, at: int, raw) -> None:
         """Program the newest slot once more: bits that were cut off while they fell read as they like until then."""
@@ -235,6 +245,7 @@ class Journal:
         self._fold.check(kind & 0x7F, payload)
         if self.free_slots() <= _reserve(kind & 0x7F):
             raise Fault(_E_FULL)
+        self._burn_weak()
         for attempt in range(_TRIES):
             if self._next >= _SLOTS or attempt == _TRIES // 2:  # a sector that refused twice is left
                 self._roll()
@@ -262,6 +273,12 @@ class Journal:
             return False
         self.flash.read(at, self._slot)
         return self._slot == data
+
+    def _burn_weak(self) -> None:
+        """What was left out after a restart becomes firm with the first record: its sector's hash must not waver."""
+        if self._weak:
+            self._burn(self._weak)
+            self._weak = 0
 
     def _burn(self, at: int) -> None:
         """Zero a slot that failed: it must not turn out to be readable later."""
@@ -299,6 +316,7 @@ class Journal:
         following = self.sector + 1
         if following - self.tail >= self.capacity:
             raise Fault(_E_FULL)
+        self._burn_weak()
         digest = self.hash(self.sector)
         while True:
             if self._erased != following:
@@ -394,7 +412,7 @@ class Journal:
     def free_slots(self) -> int:
         """Records that surely fit, the reserve included."""
         unused = self.capacity - (self.sector - self.tail + 1)
-        return max(_SLOTS - self._next, 0) + unused * _ROOM
+        return _SLOTS - self._next + unused * _ROOM
 
     def fill_percent(self) -> int:
         """0..100 of what sales may use; 100: the next is refused."""

@@ -1,5 +1,6 @@
 """Reading the journal back: upload, reprint, closing report, scrub. Imported when used, not on the path of a sale."""
 
+from hashlib import sha256
 from struct import unpack_from
 
 from micropython import const
@@ -9,6 +10,7 @@ from kassette.codec.cmac import equal
 from kassette.codec.records import HEADER, SNAPSHOT
 from kassette.errors import Fault
 
+_SECTOR = const(4096)
 _SLOT = const(128)
 _SLOTS = const(32)
 _PAYLOAD = const(16)
@@ -98,6 +100,40 @@ def check(journal, sector: int) -> None:
     codec.reveal(raw, slot, journal.batch_key(raw[3]))
     if slot[_HASH : _HASH + 32] != journal.hash(sector):
         raise Fault(_E_DAMAGED, sector)
+
+
+def apply_last(journal, before: bytes, fold) -> None:
+    """Apply the newest record of the sector before the one in use once more: an intent that was open when it was full.
+
+    `before`: its tag and that sector's SHA-256, as the header in use says. Raises Fault(404) when they don't fit.
+    """
+    page = bytearray(_SECTOR)
+    journal.flash.read(journal.at(journal.sector - 1, 0), page)
+    view = memoryview(page)
+    if not _is_sealed_with(page, before[16:]):
+        raise Fault(_E_DAMAGED, journal.sector - 1)
+    for at in range(0, _SECTOR, _SLOT):
+        raw = view[at : at + _SLOT]
+        if raw[_TAG:] == before[:16]:
+            slot = bytearray(_SLOT)
+            codec.reveal(raw, slot, journal.batch_key(raw[3]))
+            serial = unpack_from("<I", slot, 8)[0]
+            fold.apply(serial, slot[1], memoryview(slot)[_PAYLOAD:_TAG], before[:16])
+
+
+def _is_sealed_with(page: bytearray, digest: bytes) -> bool:
+    """Whether a sector has this SHA-256; one flipped bit of a slot is put right."""
+    if sha256(page).digest() == digest:
+        return True
+    for at in range(0, _SECTOR, _SLOT):
+        raw = memoryview(page)[at : at + _SLOT]
+        if raw[0] not in (0, 0xFF) and not codec.is_whole(raw):
+            for bit in codec.flips(bytes(raw)):
+                raw[bit >> 3] ^= 1 << (bit & 7)
+                if sha256(page).digest() == digest:
+                    return True
+                raw[bit >> 3] ^= 1 << (bit & 7)
+    return False
 
 
 def slots(journal, first: int):

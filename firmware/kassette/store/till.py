@@ -11,7 +11,8 @@ An attempt is a tuple: serial, slip, amount, card sequence before it, attempt nu
 intent's tag, decision (0, GIVEN, ABANDONED).
 
 Snapshot: next slip u32, newest time u32, business day u16, its sales u16, their sum u40, last sale u32, sales of the batch
-u24, their sum u40, attempts that follow u8 (bit 7: the first is open), slip that may be tried again u32, its last attempt
+u24, their sum u40, attempts that follow u8 (bit 7: the first is open; bit 6: none of them is, but the newest record is an intent and is
+to be applied again), slip that may be tried again u32, its last attempt
 u8; at byte 36 up to 7 attempts of 31 bytes, three to 96 bytes.
 """
 
@@ -39,6 +40,7 @@ _GROUP = const(96)
 _ATTEMPT_LEN = const(31)
 _MOST = const(6)  # unresolved attempts that are kept
 _OPEN = const(0x80)
+_AGAIN = const(0x40)
 _DAY_S = const(86400)
 _E_DAMAGED = const(404)
 _E_ORDER = const(412)
@@ -71,6 +73,7 @@ class Till:
         self.unresolved = []  # attempts that nobody could tell the outcome of, the oldest first
         self.retry_slip = 0  # a slip that may have another attempt, 0: none
         self.retry_attempt = 0  # the number of its last one
+        self._newest = 0  # serial of the newest record
 
     def check(self, kind: int, payload) -> None:
         """Raises Fault: 412 a record that contradicts the ones before it, 413 an intent, but too much is unresolved."""
@@ -94,6 +97,7 @@ class Till:
 
     def apply(self, serial: int, kind: int, payload, tag) -> None:
         """Take in one record that is on flash. `kind` may carry CLOCK_UNTRUSTED."""
+        self._newest = serial
         time = unpack_from("<I", payload, 0)[0]
         self.newest_time = max(self.newest_time, time)
         is_trusted = kind < 0x80
@@ -178,19 +182,28 @@ class Till:
         """Write the state into `buffer` (36 + 3 x 96 bytes) and return how many of them count."""
         for i in range(len(buffer)):
             buffer[i] = 0
-        attempts = ([self.open] if self.open else []) + self.unresolved
+        flags = 0
+        attempts = self.unresolved
+        if self.open and self.open[SERIAL] == self._newest:
+            flags = _AGAIN  # half of all sectors begin between an intent and its outcome: it costs them no slot
+        elif self.open:
+            flags = _OPEN
+            attempts = [self.open] + attempts
         pack_into(
             _FIXED, buffer, 0, self.next_slip, self.newest_time, self.day, self.day_count, self.day_sum & 0xFFFFFFFF,
             self.day_sum >> 32, self.last_sale, self.batch_count & 0xFFFF, self.batch_count >> 16,
-            self.batch_sum & 0xFFFFFFFF, self.batch_sum >> 32, len(attempts) | (_OPEN if self.open else 0),
+            self.batch_sum & 0xFFFFFFFF, self.batch_sum >> 32, len(attempts) | flags,
             self.retry_slip, min(self.retry_attempt, 255),
         )  # fmt: skip
         for i in range(len(attempts)):
             pack_into(_ATTEMPT, buffer, _attempt_at(i), *attempts[i])
         return _ATTEMPTS_AT + (len(attempts) + 2) // 3 * _GROUP
 
-    def restore(self, buffer, length: int) -> None:
-        """Take the state from the first `length` bytes of a snapshot. Raises Fault(404) when they are too few."""
+    def restore(self, buffer, length: int) -> bool:
+        """Take the state from the first `length` bytes of a snapshot; True: the record before it is to be applied again.
+
+        Raises Fault(404) when they are not as many as it says.
+        """
         (
             self.next_slip, self.newest_time, self.day, self.day_count, low, high, self.last_sale, count_low,
             count_high, batch_low, batch_high, count, self.retry_slip, self.retry_attempt,
@@ -198,11 +211,12 @@ class Till:
         self.day_sum = low | high << 32
         self.batch_count = count_low | count_high << 16
         self.batch_sum = batch_low | batch_high << 32
-        number = count & ~_OPEN
+        number = count & ~(_OPEN | _AGAIN)
         if _ATTEMPTS_AT + (number + 2) // 3 * _GROUP != length:
             raise Fault(_E_DAMAGED, number)
         self.unresolved = [unpack_from(_ATTEMPT, buffer, _attempt_at(i)) for i in range(number)]
         self.open = self.unresolved.pop(0) if count & _OPEN else None
+        return count & _AGAIN != 0
 
 
 def _attempt_at(i: int) -> int:
