@@ -4,7 +4,7 @@ from shared.signal import Signal
 from sim import hostlink
 
 _READER, _PRINTER, _DISPLAY, _EDGE = range(4)  # channels
-_ROW0, _COLUMN0, _LED = 0, 4, 8  # pins
+_ROW0, _LED = 0, 8  # pins
 _SETTINGS, _JOURNAL, _RATCHET, _BUNDLE_A, _BUNDLE_B = range(5)  # partitions
 _RX_LEN = 1024
 
@@ -97,16 +97,14 @@ class Pin:
     def __init__(self, number):
         self._number = number
 
-    def value(self, level=None):
-        if level is None:
-            return hostlink.pin_in(self._number)
+    def value(self, level):
         hostlink.pin_out(self._number, level)
 
 
 class Keys:
     def __init__(self):
         self.rows = [Pin(_ROW0 + i) for i in range(4)]
-        self.columns = [Pin(_COLUMN0 + i) for i in range(4)]
+        self.low_columns = hostlink.low_columns
         self.edge = Signal()
         hostlink.on_bytes(_EDGE, lambda _: self.edge.set())
 

@@ -15,7 +15,7 @@ from micropython import const
 
 _WRITE = const(1)
 _PIN_OUT = const(2)
-_PIN_IN = const(3)
+_COLUMNS = const(3)
 _BAUD = const(4)
 _TONE = const(5)
 _FLASH_READ = const(6)
@@ -109,8 +109,9 @@ def pin_out(pin: int, level: int) -> None:
     _send(_PIN_OUT, pin, bytes((level,)))
 
 
-def pin_in(pin: int) -> int:
-    _ask(_PIN_IN, pin)
+def low_columns() -> int:
+    """The key matrix's columns that read low, bit i for column i."""
+    _ask(_COLUMNS, 0)
     return _buffer[_HEAD]
 
 

@@ -80,16 +80,15 @@ class OutPin(Protocol):
     def value(self, level: int) -> None: ...
 
 
-class InPin(Protocol):
-    def value(self) -> int: ...
-
-
 class Keys(Protocol):
     """The pins of a key matrix: rows are open-drain outputs, columns are inputs with pull-ups."""
 
     rows: list[OutPin]
-    columns: list[InPin]
     edge: Signal  # set at any falling edge of a column
+
+    def low_columns(self) -> int:
+        """The columns that read low now: bit i is column i."""
+        ...
 
 
 class Tone(Protocol):

@@ -10,20 +10,10 @@ class _Row:
 
     def value(self, level):
         matrix = self._matrix
-        before = matrix.low_columns()
+        before = matrix.joined()
         matrix.driven[self._number] = not level
-        if matrix.low_columns() - before:
+        if matrix.joined() - before:
             matrix.edge.set()
-
-
-class _Column:
-    def __init__(self, matrix, number):
-        self._matrix = matrix
-        self._number = number
-
-    def value(self):
-        self._matrix.reads += 1
-        return 0 if self._number in self._matrix.low_columns() else 1
 
 
 class Matrix:
@@ -32,13 +22,16 @@ class Matrix:
     def __init__(self, clock, has_ghosts=True):
         self.edge = clock.signal()
         self.rows = [_Row(self, i) for i in range(4)]
-        self.columns = [_Column(self, i) for i in range(4)]
         self.driven = [False] * 4
         self.closed = set()
         self.reads = 0
         self._has_ghosts = has_ghosts
 
     def low_columns(self):
+        self.reads += 1
+        return sum(1 << column for column in self.joined())
+
+    def joined(self):
         rows = {row for row in range(4) if self.driven[row]}
         columns = {key % 4 for key in self.closed if key // 4 in rows}
         for _ in range(4 if self._has_ghosts else 0):
@@ -47,9 +40,9 @@ class Matrix:
         return columns
 
     def down(self, keys):
-        before = self.low_columns()
+        before = self.joined()
         self.closed |= {NAMES.find(key) for key in keys}
-        if self.low_columns() - before:
+        if self.joined() - before:
             self.edge.set()
 
     def up(self, keys):

@@ -1,6 +1,7 @@
 """A whole virtual terminal per test: the real firmware as a process, its plug in the test's hand."""
 
 import pytest
+
 from kassette_host.sim.bench import Bench
 
 

@@ -2,6 +2,7 @@
 
 import books
 import pytest
+
 from kassette_host import provision
 from kassette_host.sim import bench as bench_module
 from kassette_host.sim import wire

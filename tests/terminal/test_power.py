@@ -4,6 +4,7 @@ import random
 
 import books
 import pytest
+
 from kassette_host.sim.bench import Bench, card_balance
 from kassette_host.sim.cashier import CHARGED, IDLE, NOT_CHARGED, PAID, TAP_SAME
 from kassette_host.sim.power import PowerCut

@@ -1,6 +1,7 @@
 """The counter on a good day, through keys, cards, screen and paper alone."""
 
 import books
+
 from kassette_host.sim.cashier import IDLE, PAID_SALE
 from kassette_host.virtual.desfire import DesfireCard
 

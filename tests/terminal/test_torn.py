@@ -2,6 +2,7 @@
 
 import books
 import pytest
+
 from kassette.codec import records
 from kassette_host.sim.bench import card_balance
 from kassette_host.sim.cashier import CHARGED, DECIDE, IDLE, LOST, NOT_CHARGED, PAID, TAP, TAP_SAME

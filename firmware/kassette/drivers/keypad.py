@@ -21,7 +21,7 @@ _NAMES = "123A456B789C*0#D"
 class Keypad:
     def __init__(self, keys: "Keys", clock: "Clock"):
         self._rows = keys.rows
-        self._columns = keys.columns
+        self._low_columns = keys.low_columns
         self._edge = keys.edge
         self._clock = clock
         self._pressed = clock.signal()
@@ -39,12 +39,9 @@ class Keypad:
         """The task that watches the keys."""
         while True:
             self._drive(0)
-            if not self._any_low():  # a key that fell while the last scan ended makes no further edge
+            if not self._low_columns():  # a key that fell while the last scan ended makes no further edge
                 await self._edge.wait()
             await self._follow()
-
-    def _any_low(self) -> bool:
-        return any(not column.value() for column in self._columns)
 
     async def _follow(self) -> None:
         """Scan until every key is up again, and queue each one that goes down."""
@@ -63,15 +60,12 @@ class Keypad:
     def _scan(self) -> int:
         """Which keys are down: bit 4 * row + column."""
         self._drive(1)
-        mask = 0
-        bit = 1
+        mask = shift = 0
         for row in self._rows:
             row.value(0)
-            for column in self._columns:
-                if not column.value():
-                    mask |= bit
-                bit <<= 1
+            mask |= self._low_columns() << shift
             row.value(1)
+            shift += 4
         return mask
 
     def _settle(self, before: int, mask: int) -> None:

@@ -7,7 +7,7 @@ from kassette_host.sim.machine import VirtualTerminal
 from kassette_host.sim.power import PowerCut
 
 IDLE = "A bal. B slip C total"
-AMOUNT = "# OK * clear"
+AMOUNT = "# OK  * clear"
 CONFIRM = "Charge this amount?"
 TAP = "Hold the card here"
 PAID = "Paid"
@@ -33,9 +33,8 @@ class Cashier:
 
     def sees(self, *texts: str) -> str:
         """The first of `texts` that stands on the screen, or the empty string."""
-        screen = self.terminal.screen
         for text in texts:
-            if text in screen:
+            if self.terminal.display.shows(text):
                 return text
         return ""
 

@@ -224,7 +224,7 @@ class VirtualTerminal:
             wire.TIME: lambda channel, body: self.timeline.advance(int.from_bytes(body, "little")),
             wire.WRITE: self._write,
             wire.PIN_OUT: self._pin_out,
-            wire.PIN_IN: lambda pin, body: bytes([self.keypad.column(pin - 4)]),
+            wire.COLUMNS: lambda channel, body: bytes([self.keypad.low_columns()]),
             wire.BAUD: self._baud,
             wire.TONE: self._tone,
             wire.FLASH_READ: self._flash_read,

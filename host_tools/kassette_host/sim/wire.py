@@ -16,7 +16,7 @@ from typing import Any
 
 from kassette_host import BUILD, ROOT
 
-WRITE, PIN_OUT, PIN_IN, BAUD, TONE = 1, 2, 3, 4, 5
+WRITE, PIN_OUT, COLUMNS, BAUD, TONE = 1, 2, 3, 4, 5
 FLASH_READ, FLASH_PROGRAM, FLASH_ERASE, FLASH_BLANK, RANDOM = 6, 7, 8, 9, 10
 SAY, IDLE, LINK_UP, RESTART, TIME = 11, 12, 13, 14, 15
 
@@ -25,6 +25,7 @@ SETTINGS, JOURNAL, RATCHET, BUNDLE_A, BUNDLE_B = range(5)  # partitions
 
 MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
 _HANG_S = 60  # a firmware that says nothing for so long of real time hangs
+_CHUNK = 65536
 _HEAD = struct.Struct("<BBH")
 _NEVER_US = (1 << 62) - 1
 
@@ -49,6 +50,8 @@ class FirmwareProcess:
         self._reader = threading.Thread(target=self._collect, daemon=True)
         self._reader.start()
         self._socket: socket.socket | None = None
+        self._received = b""
+        self._taken = 0
         self.until_us = 0
         self.waits_for_net = False
         self.handlers: dict[int, Callable[[int, bytes], bytes | None]] = {}
@@ -68,6 +71,7 @@ class FirmwareProcess:
         if self._socket is None:
             self._wait_readable(self._listener)
             self._socket, _ = self._listener.accept()
+            self._socket.settimeout(_HANG_S)
             self._listener.close()
         return self._socket
 
@@ -85,16 +89,23 @@ class FirmwareProcess:
         return "exit status %s\n%s" % (self._process.poll(), self.printed)
 
     def _read(self, length: int) -> bytes:
-        wire = self._wire()
-        data = b""
-        while len(data) < length:
-            self._wait_readable(wire)
-            part = wire.recv(length - len(data))
-            if not part:
-                self._process.wait(5)
-                raise FirmwareGone(self._last_words())
-            data += part
+        while len(self._received) - self._taken < length:
+            self._receive()
+        data = self._received[self._taken : self._taken + length]
+        self._taken += length
         return data
+
+    def _receive(self) -> None:
+        """Wait for more messages; the firmware sends many before it waits for one answer."""
+        try:
+            part = self._wire().recv(_CHUNK)
+        except TimeoutError:
+            raise FirmwareGone("no message for %d s\n%s" % (_HANG_S, self.printed))
+        if not part:
+            self._process.wait(5)
+            raise FirmwareGone(self._last_words())
+        self._received = self._received[self._taken :] + part
+        self._taken = 0
 
     def serve(self) -> None:
         """Handle messages until the firmware is idle. Raises FirmwareGone; whatever a handler raises passes through."""

@@ -160,6 +160,10 @@ class VirtualSSD1306:
         """The screen read back to text, top to bottom, a line of text a line."""
         return recognise.text(self.pixels())
 
+    def shows(self, english: str) -> bool:
+        """Whether a line of the screen says `english` in the small font."""
+        return recognise.shows(self.pixels(), english)
+
     def image(self, scale: int = 4):
         """A Pillow picture of the panel, `scale` times as large."""
         return picture(self.pixels(), scale)

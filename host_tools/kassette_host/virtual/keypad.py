@@ -29,6 +29,10 @@ class VirtualKeypad:
         """
         return 0 if column in self._low_columns() else 1
 
+    def low_columns(self) -> int:
+        """All columns at once: bit i is 1 when column i is low."""
+        return sum(1 << column for column in self._low_columns())
+
     def _low_columns(self) -> set[int]:
         """Columns joined to a driven row by any path of closed keys; released rows float and pass the level on."""
         rows = {row for row in range(4) if self._driven_low[row]}

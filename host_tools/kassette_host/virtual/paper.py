@@ -4,6 +4,7 @@ A picture is 256 pixels wide: 32 columns of 8, where the head of a 58 mm printer
 hanzi is one glyph of the shipped 16x16 font, pixel for pixel, whatever fonts the machine has.
 """
 
+import functools
 import io
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ def _glyph(character: str) -> fonts.Glyph:
     return fonts.art("font8x16").get(character) or fonts.art("font8x16")["?"]
 
 
+@functools.lru_cache(2048)
 def _draw(cell: Cell) -> Image.Image:
     glyph = _glyph(cell.character)
     image = Image.new("1", (glyph.width, glyph.height))
