@@ -68,6 +68,8 @@ class Screen:
         width = 0
         for c in text:  # both bytes of a hanzi are above 7Fh, and it is 16 wide
             width += 8 if c > 127 else font
+        if width > _WIDTH and font == LARGE:
+            return self.centre(text, y + 4, TALL)  # rather small than cut
         self.write(text, (_WIDTH - width) >> 1, y, font)
 
     def page(self, lines: list, numbers: tuple, code: int = 0) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COPY = 1  # marks: a second print of the same slip
 LATE = 2  # it waited for the printer
-TRUTH = 4  # it tells what a power cut interrupted
+TRUTH = 4  # it tells what became of a sale that was interrupted
 UNTRUSTED = 8  # the terminal's clock was not set
 
 _TERMINAL = const(40)

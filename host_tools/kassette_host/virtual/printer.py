@@ -96,6 +96,8 @@ class VirtualPrinter:
             return
         if byte == _DLE:
             self._real_time, pending = b"\x10", pending[:-1]
+        if byte == 0:
+            pending = b"\0"  # a torn request
         room = self._buffer_len - len(self._buffer)
         self.overflowed += max(0, len(pending) - room)
         self._buffer += pending[:room]
@@ -177,7 +179,7 @@ class VirtualPrinter:
             return 0
         first = buffer[0]
         if first not in (_ESC, _FS, _GS):
-            length = 2 if self._is_kanji and first > 0x80 else 1
+            length = 2 if self._is_kanji and first > 0x80 and buffer[1:2] != b"\0" else 1
         elif len(buffer) < 2:
             return 0
         else:
@@ -201,6 +203,8 @@ class VirtualPrinter:
             self._print_line()
         elif first in (_ESC, _FS, _GS):
             self._run_escape(command)
+        elif self._is_kanji and first > 0x80 and len(command) == 1:
+            pass  # the zeros that end a torn command end a torn hanzi too
         elif first >= 0x20:
             self._add(self._decode(command))
         elif first:
@@ -253,7 +257,7 @@ class VirtualPrinter:
                 self._finish()
         elif name in (b"\x1d(", b"\x1dv") or (command[0], command[1]) in _ARGUMENTS:
             self.ignored.append(command)
-        else:
+        elif command[1]:
             self.unknown += command
 
     def _paper(self) -> VirtualSlip:
