@@ -89,9 +89,9 @@ class World:
             elif draw[0] < 20:
                 self._append(BATCH_CLOSE, pack(BATCH_CLOSE, self._time(), 0, 1, 0, 0, 0, 7))
             elif draw[0] < 30:
-                self.journal.forget()
+                self.forget()
             elif draw[0] < 50:
-                self.journal.prepare()
+                self.prepare()
             elif till.unresolved and draw[0] < 110:
                 self._resolve(till.unresolved[draw[1] % len(till.unresolved)], draw)
             elif draw[0] < 130:
@@ -104,6 +104,12 @@ class World:
                 raise
             if fault.code == 401:
                 self.acknowledge(b"\0\xff\0")
+
+    def forget(self):
+        self.journal.forget()
+
+    def prepare(self):
+        self.journal.prepare()
 
     def _time(self):
         return _START + self.number

@@ -101,7 +101,7 @@ class Journal:
     def mount(self) -> None:
         """Find the newest sector, finish what a power cut interrupted, replay its records into the fold.
 
-        At most 8 reads of 4096 bytes or less, whatever the size. Never erases, never formats.
+        At most 9 reads of 4096 bytes or less, whatever the size. Never erases, never formats.
         Raises Fault: 402 foreign, 403 newer format, 404 damaged, 405 missing, 408 wrong key, 409 small, 406 or 407.
         """
         if self.capacity < 4:

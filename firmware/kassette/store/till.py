@@ -11,9 +11,9 @@ An attempt is a tuple: serial, slip, amount, card sequence before it, attempt nu
 intent's tag, decision (0, GIVEN, ABANDONED).
 
 Snapshot: next slip u32, newest time u32, business day u16, its sales u16, their sum u40, last sale u32, sales of the batch
-u24, their sum u40, attempts that follow u8 (bit 7: the first is open; bit 6: none of them is, but the newest record is an intent and is
-to be applied again), slip that may be tried again u32, its last attempt
-u8; at byte 36 up to 7 attempts of 31 bytes, three to 96 bytes.
+u24, their sum u40, attempts that follow u8 (bit 7: the first is open; bit 6: none of them is, but the newest record is an
+intent and is to be applied again), slip that may be tried again u32, its last attempt u8; at byte 36 up to 7 attempts of
+31 bytes, three to 96 bytes.
 """
 
 from struct import pack_into, unpack_from
