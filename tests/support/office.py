@@ -8,7 +8,7 @@ from vclock import VirtualClock
 
 from kassette.codec import upload
 from kassette.codec.cmac import Cmac
-from kassette.codec.records import BOOT, HEADER
+from kassette.codec.records import BOOT, HEADER, SNAPSHOT
 from kassette.codec.slot import HEAD, VERSION, seal
 from kassette.errors import Fault
 
@@ -81,6 +81,11 @@ class Journal:
         self._seal(BOOT, sector, number)
         self.tags[self.next_serial] = self._prev
         self.next_serial += 1
+
+    def snapshots(self, n):
+        """`n` slots that hold no record."""
+        for number in range(n):
+            self._seal(SNAPSHOT, 1, number)
 
     def _seal(self, kind, sector, number):
         slot = bytearray(128)
