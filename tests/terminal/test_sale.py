@@ -67,7 +67,9 @@ def test_the_last_slip_again_is_marked_as_a_copy(bench):
     bench.terminal.run_until(lambda: len(bench.terminal.printer.slips) == 2)
     first, second = (slip.text for slip in bench.terminal.printer.slips)
     assert "COPY" in second and "COPY" not in first
-    assert [line for line in close_up(second).split("\n") if line not in ("副本", "COPY")] == close_up(first).split("\n")
+    assert [line for line in close_up(second).split("\n") if line not in ("副本", "COPY")] == close_up(first).split(
+        "\n"
+    )
 
 
 def test_without_a_sale_there_is_no_slip_to_print(bench):

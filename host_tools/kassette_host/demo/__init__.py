@@ -1,0 +1,129 @@
+"""The demonstration: a scripted morning on host-granted time, with faults, compared to the cent at its end."""
+
+import pathlib
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from kassette_host import BUILD
+from kassette_host.demo import plan
+from kassette_host.demo.morning import Morning, Row
+from kassette_host.demo.reconcile import Verdict, reconcile
+from kassette_host.demo.shop import JOURNAL_ID, TERMINAL, DemoShop
+
+_SYNC_MS = 1_500_000
+
+
+def play(seed: int, trace=None, told=lambda row: None) -> tuple[DemoShop, Morning, Verdict]:
+    """One morning and its verdict; the shop is still open. Raises TimeoutError when the terminal gets stuck."""
+    shop = DemoShop(seed, trace)
+    try:
+        assert shop.terminal
+        morning = Morning(shop.terminal, shop.cards, seed, told)
+        morning.run()
+        shop.terminal.run_until(lambda: _is_synchronous(shop), _SYNC_MS)
+        shop.terminal.run_until(lambda: shop.terminal and not shop.terminal.printer.current, _SYNC_MS)
+        return shop, morning, reconcile(shop)
+    except BaseException:
+        shop.close()
+        raise
+
+
+def _is_synchronous(shop: DemoShop) -> bool:
+    """Whether the back office has every record."""
+    from kassette_host import journal
+    from kassette_host.backoffice import register
+
+    with shop.store.reading() as db:
+        known = register.journal_of(db, TERMINAL, JOURNAL_ID)
+    acked = known.acked_serial if known else 0
+    newest = 0
+    for entry in journal.read_image(shop.journal_image(), shop.share.journal_root, TERMINAL, JOURNAL_ID):
+        newest = entry.serial
+    return acked >= newest
+
+
+def run_demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> int:
+    """Play, print, compare; the exit status: 0 only when journal, cards and books agree."""
+    console = Console(quiet=quiet)
+    started = time.monotonic()
+    with open(trace, "w") if trace else _Nowhere() as file:
+        shop, morning, verdict = _with_progress(console, seed, file)
+    try:
+        folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
+        console.print(_table(morning))
+        assert shop.terminal
+        console.print(
+            "%d sales paid, %d power cuts, %d slips on paper, takings ￥%s, %.1f s; trace %s"
+            % (
+                verdict.committed,
+                len(morning.cuts),
+                len(shop.terminal.printer.slips),
+                _money(verdict.takings),
+                time.monotonic() - started,
+                shop.terminal.trace.hash[:16],
+            )
+        )
+        console.print("The slips are pictures in %s" % folder)
+    finally:
+        shop.close()
+    expected = verdict.committed == plan.SALES and len(morning.cuts) == plan.POWER_CUTS
+    if not expected:
+        verdict.differences.append("%d sales and %d cuts" % (verdict.committed, len(morning.cuts)))
+    for line in verdict.differences:
+        print("DIFFERENCE: " + line)
+    if not verdict.differences:
+        print("seed %d: journal, cards and back office agree to the cent, every slip number has one outcome" % seed)
+    return 1 if verdict.differences else 0
+
+
+def _with_progress(console: Console, seed: int, file):
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("the morning of seed %d" % seed, total=plan.SALES)
+
+        def told(row: Row) -> None:
+            progress.advance(bar)
+
+        return play(seed, file, told)
+
+
+def _table(morning: Morning) -> Table:
+    table = Table("time", "card", "amount", "paid", "what happened", title="The morning")
+    for row in morning.rows:
+        seconds = row.at_ms // 1000 - 3600
+        clock = "%02d:%02d:%02d" % (8 + seconds // 3600, seconds // 60 % 60, seconds % 60)
+        style = "yellow" if row.happened else None
+        table.add_row(
+            clock,
+            "%d" % (row.card + 1),
+            _money(row.amount),
+            "✓" if row.is_paid else "open",
+            ", ".join(row.happened),
+            style=style,
+        )
+    return table
+
+
+def _money(minor: int) -> str:
+    return "%d.%02d" % divmod(minor, 100)
+
+
+def _save_slips(shop: DemoShop, folder: pathlib.Path) -> pathlib.Path:
+    assert shop.terminal
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("slip-*.png"):
+        old.unlink()
+    for number, slip in enumerate(shop.terminal.printer.slips, 1):
+        (folder / ("slip-%03d.png" % number)).write_bytes(slip.png())
+    return folder
+
+
+class _Nowhere:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return None

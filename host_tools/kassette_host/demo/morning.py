@@ -1,0 +1,175 @@
+"""A cashier's morning: serves the planned customers and deals with whatever happens to the terminal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kassette_host.demo import plan
+from kassette_host.demo.plan import Customer
+from kassette_host.sim.cashier import (
+    CHARGED,
+    DECIDE,
+    IDLE,
+    LOST,
+    NOT_CHARGED,
+    PAID,
+    TAP,
+    TAP_SAME,
+    Cashier,
+)
+from kassette_host.sim.machine import VirtualTerminal
+from kassette_host.sim.power import PowerCut
+
+_DARK_MS = (400, 9_000)
+_LAST_SALE = "Last sale"
+_POWER_CUT = "Power cut in slip"
+_SETTLE_MS = 25_000  # slip printed and uploaded
+_END_MS = 1_500_000
+
+
+@dataclass
+class Row:
+    """One line of the table; `amount` in minor units."""
+
+    at_ms: int
+    card: int
+    amount: int
+    happened: list[str]
+    is_paid: bool = False
+
+
+class Morning:
+    """`cards` are the virtual cards; `told(row)` is called after each customer."""
+
+    def __init__(self, terminal: VirtualTerminal, cards: list, seed: int, told: Callable[[Row], None]):
+        self.terminal = terminal
+        self.cashier = Cashier(terminal)
+        self.cards = cards
+        self.customers = plan.morning(seed)
+        self.rows: list[Row] = []
+        self.cuts: list[PowerCut] = []
+        self._told = told
+        self._row = Row(0, 0, 0, [])
+        self._to_be_found = 0
+        self._cuts_due = 0
+
+    @property
+    def paid(self) -> int:
+        """Sales that are paid, or will turn out to be when their card is seen again."""
+        return sum(row.is_paid for row in self.rows) + self._to_be_found
+
+    def run(self) -> None:
+        """The whole morning, until everything is printed and the terminal is idle. Raises TimeoutError."""
+        self.terminal.power_on()
+        self.cashier.wait_idle()
+        for customer in self.customers:
+            self._serve(customer)
+        self._network("up")
+        self._paper("in")
+        extra = 0
+        while self.paid < plan.SALES or self._cuts_due:
+            extra += 1
+            self._serve(Customer(extra % len(self.cards), 3000 + extra, pause_ms=5000))
+        self._for_later()
+
+    def _for_later(self) -> None:
+        """Every card once more, for its balance: what was left open is settled by its next tap."""
+        for card in self.cards:
+            self.cashier.wait_idle()
+            self.terminal.press("A")
+            self.cashier.wait("Balance: hold")
+            self.cashier.hold(card)
+            self.cashier.wait("Card *")
+            self.terminal.take(card)
+            self.cashier.wait_idle()
+
+    # --- one customer
+
+    def _serve(self, customer: Customer) -> None:
+        self._network(customer.network)
+        self._paper(customer.paper)
+        self._row = Row(self.terminal.now_ms, customer.card, customer.amount, [])
+        if customer.network:
+            self._row.happened.append("network " + customer.network)
+        if customer.paper:
+            self._row.happened.append("paper " + customer.paper)
+        card = self.cards[customer.card]
+        self.terminal.run_ms(customer.pause_ms)
+        if self._cuts_due and not customer.fault:  # one that was to hit an earlier sale and came too late for it
+            self._cuts_due -= 1
+            customer.fault, customer.event = plan.CUT, customer.event % plan.EVENTS_BEFORE_PAID + 1
+        is_paid = False
+        while is_paid is False:
+            self._cuts_due += customer.fault == plan.CUT
+            try:
+                is_paid = self._sell(card, customer)
+            except PowerCut as cut:
+                self._cuts_due -= 1
+                is_paid = self._after_cut(card, customer.amount, cut)
+            self.terminal.take(card)
+            self.terminal.plug.keep()
+            customer.fault = plan.NO_FAULT
+        self._row.is_paid = bool(is_paid)
+        self.rows.append(self._row)
+        self._told(self._row)
+
+    def _sell(self, card, customer: Customer) -> bool | None:
+        """True paid, False not, None left open."""
+        self.cashier.key_in(customer.amount)
+        if customer.fault == plan.CUT:
+            self.terminal.plug.cut_after(customer.event)
+        self.cashier.wait(TAP)
+        if customer.fault in (plan.RETAP, plan.LATER):
+            self._row.happened.append(customer.fault)
+            faults = self.terminal.reader.faults
+            (faults.leave_after if customer.is_after else faults.leave_before)(plan.COMMIT)
+        self.cashier.hold(card)
+        seen = self.cashier.wait(PAID, LOST, TAP_SAME)
+        if seen == TAP_SAME and customer.fault == plan.LATER:
+            self._to_be_found += customer.is_after
+            return self._leave_open()
+        if seen != PAID:
+            self.cashier.hold(card)
+            seen = self.cashier.wait(PAID, CHARGED)
+        self.terminal.run_ms(300)
+        self.terminal.take(card)
+        if customer.fault == plan.CUT:  # it may still hit the slip or the upload
+            self.terminal.run_ms(_SETTLE_MS)
+        return True
+
+    def _leave_open(self) -> None:
+        self.terminal.press("*")
+        self.cashier.wait(DECIDE)
+        self.terminal.press("1")
+        self.cashier.wait("Noted: goods given")
+
+    # --- trouble
+
+    def _after_cut(self, card, amount: int, cut: PowerCut) -> bool:
+        """Plug in again and believe what the terminal says about the interrupted sale."""
+        self.cuts.append(cut)
+        self._row.happened.append("power cut (%s)" % cut.kind)
+        self.terminal.take(card)
+        self.terminal.run_ms(_DARK_MS[0] + 137 * cut.number % _DARK_MS[1])
+        self.terminal.power_on()
+        said = self.cashier.wait(_POWER_CUT, TAP_SAME, _LAST_SALE, IDLE)
+        if said in (_POWER_CUT, TAP_SAME):
+            self.cashier.wait(TAP_SAME)
+            self.cashier.hold(card)
+            is_paid = self.cashier.wait(CHARGED, NOT_CHARGED) == CHARGED
+            self.terminal.take(card)
+        else:
+            is_paid = "￥%d.%02d" % divmod(amount, 100) in self.terminal.screen
+        self._row.happened.append("told: %s" % ("charged" if is_paid else "not charged"))
+        self.cashier.wait_idle()
+        return is_paid
+
+    def _network(self, state: str) -> None:
+        if state:
+            self.terminal.relay.is_up = state != "down"
+            self.terminal.relay.is_stalled = state == "stalled"
+
+    def _paper(self, state: str) -> None:
+        if state == "out":
+            self.terminal.printer.take_out_paper()
+        elif state == "in":
+            self.terminal.printer.load_paper()

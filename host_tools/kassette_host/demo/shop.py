@@ -1,0 +1,107 @@
+"""The morning's shop: back office, terminal, eight cards. Its keys are kept from run to run, and public."""
+
+import pathlib
+import shutil
+import tempfile
+from typing import TextIO
+
+from kassette_host import BUILD
+from kassette_host.backoffice.keystore import KEY_VERSION
+from kassette_host.backoffice.office import BackOffice, Config
+from kassette_host.demo.plan import CARDS
+from kassette_host.provision import terminal_share
+from kassette_host.sim import bench, wire
+from kassette_host.sim.machine import VirtualTerminal, prepare_process
+from kassette_host.virtual.desfire import DesfireCard, activate
+from kassette_host.virtual.nor import NorChip
+
+TERMINAL = bench.TERMINAL
+JOURNAL_ID = 1
+MORNING = 1_795_420_800  # 2026-11-23 08:00 in UTC
+OPENING_MINOR = 60_000
+_PASSPHRASE = "public demonstration"
+_KEYS = BUILD / "demo-keys"
+_DEBIT_KEY = 1
+
+
+class DemoShop:
+    """Everything of the morning, in a directory that lasts as long as it does; the terminal is off."""
+
+    def __init__(self, seed: int, trace: TextIO | None = None):
+        self._directory = pathlib.Path(tempfile.mkdtemp(prefix="kassette-demo-"))
+        if _KEYS.exists():
+            shutil.copytree(_KEYS, self._directory, dirs_exist_ok=True)
+        self.terminal: VirtualTerminal | None = None
+        self.office = BackOffice(
+            Config(
+                self._directory,
+                _PASSPHRASE,
+                terminal_port=0,
+                page_port=None,
+                synchronous="OFF",
+                clock=self._now,
+                utc_offset_min=0,
+                head_timeout_s=3600,  # of real time: connections end by the script's will only
+            )
+        )
+        self.keys = self.office.keys
+        self.store = self.office.store
+        self.office.enrol_terminal(TERMINAL, JOURNAL_ID, 1, "Counter 1", "Demo")
+        self.chip = NorChip(bench.chip_size(bench.JOURNAL_SIZE), seed=seed)
+        self.share = self._share()
+        bench.install(self.chip, self.share, bench.JOURNAL_SIZE)
+        prepare_process()
+        ports = self.office.start()
+        place = ("127.0.0.1", ports.terminals)
+        self.terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, place, trace)
+        draw = self.terminal.random.randbytes
+        self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(CARDS)]
+        issue = self.office.issuer.issue_card
+        self.card_ids = [issue(activate(card), card.uid, OPENING_MINOR) for card in self.cards]
+        self._keep_keys()
+
+    def _keep_keys(self) -> None:
+        """Making RSA keys takes longer than the morning."""
+        if not _KEYS.exists():
+            partial = pathlib.Path(tempfile.mkdtemp(prefix="demo-keys-", dir=BUILD))
+            shutil.copy(self._directory / "keys.json", partial)
+            shutil.copytree(self._directory / "pki", partial / "pki")
+            try:
+                partial.rename(_KEYS)
+            except OSError:  # another demonstration was quicker
+                shutil.rmtree(partial)
+
+    def _now(self) -> int:
+        """The back office's time is the terminal's: u32 seconds."""
+        return MORNING + (self.terminal.now_ms // 1000 - 3600 if self.terminal else 0)
+
+    def _share(self):
+        return terminal_share(
+            self.office.pki,
+            self.keys.journal_master,
+            TERMINAL,
+            1,
+            journal_id=JOURNAL_ID,
+            debit_keys=((KEY_VERSION, self.keys.purse_masters[_DEBIT_KEY]),),
+            drbg_seed=b"the seed of a public demonstrati",
+            signer_modulus=self.keys.signer_modulus,
+            port=8443,
+            utc_offset_min=0,
+            shop_name="春和园小卖部",
+            shop_name_ascii="CHUNHE STORE",
+        )
+
+    def journal_image(self) -> bytes:
+        """The journal's partition as it lies in flash."""
+        assert self.terminal
+        flash = self.terminal.partition(wire.JOURNAL)
+        image = bytearray(flash.size)
+        flash.read(0, image)
+        return bytes(image)
+
+    def close(self) -> None:
+        """Terminal, listeners, database and directory are gone afterwards."""
+        if self.terminal:
+            self.terminal.close()
+        self.office.close()
+        shutil.rmtree(self._directory)

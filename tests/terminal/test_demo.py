@@ -1,0 +1,72 @@
+"""The scripted morning: everything agrees, twice the same, and a sabotaged one is noticed."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kassette_host import demo
+from kassette_host.demo import plan
+
+SEEDS = 300
+
+
+def play(seed):
+    shop, morning, verdict = demo.play(seed)
+    try:
+        return shop.terminal.trace.hash, morning, verdict, len(shop.terminal.printer.slips)
+    finally:
+        shop.close()
+
+
+def test_a_morning_agrees_to_the_cent_and_is_the_same_when_played_again():
+    first, morning, verdict, slips = play(1)
+    assert verdict.differences == []
+    assert verdict.committed == plan.SALES
+    assert len(morning.cuts) == plan.POWER_CUTS
+    assert slips >= plan.SALES - plan.POWER_CUTS
+    again = play(1)
+    assert again[0] == first
+
+
+def test_another_seed_is_another_morning():
+    assert plan.morning(1) != plan.morning(2)
+    for seed in range(50):
+        customers = plan.morning(seed)
+        faults = [customer.fault for customer in customers]
+        assert faults.count(plan.CUT) == plan.POWER_CUTS
+        assert faults.count(plan.RETAP) == plan.RETAPPED and faults.count(plan.LATER) == plan.LEFT_FOR_LATER
+        assert sum(customer.network in ("down", "stalled") for customer in customers) == plan.OUTAGES
+        assert sum(customer.paper == "out" for customer in customers) == plan.PAPER_OUTS
+        assert len({customer.amount for customer in customers}) == plan.SALES
+
+
+def test_a_cent_too_much_on_a_card_is_a_difference():
+    from kassette_host.cards.personalise import credit
+    from kassette_host.demo.reconcile import reconcile
+    from kassette_host.virtual.desfire import activate
+
+    shop = demo.DemoShop(1)
+    try:
+        assert reconcile(shop).differences == []
+        card = shop.cards[3]
+        credit(activate(card), card.uid, shop.keys.purse_masters, 1, 999, 1_800_000_000)
+        assert any("a card holds" in line for line in reconcile(shop).differences)
+    finally:
+        shop.close()
+
+
+@pytest.mark.soak
+def test_three_hundred_mornings_two_at_a_time():
+    def one(seed):
+        command = [sys.executable, "-m", "kassette_host", "demo", "--quiet", "--seed", str(seed)]
+        return seed, subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+    failed = []
+    with ThreadPoolExecutor(2) as pool:
+        for done, (seed, result) in enumerate(pool.map(one, range(1, SEEDS + 1)), 1):
+            if result.returncode:
+                failed.append("seed %d: %s" % (seed, (result.stdout + result.stderr)[-400:]))
+            print("\r%3d of %d mornings, %d failed" % (done, SEEDS, len(failed)), end="", flush=True)
+    assert not failed, "\n".join(failed)
