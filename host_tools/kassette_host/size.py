@@ -41,7 +41,7 @@ def _order(path: str) -> tuple:
 def measure() -> dict[str, tuple[int, int]]:
     """Module path within the bundle -> (`.mpy` bytes, heap bytes of its import)."""
     modules = {
-        path: code for path, code in bundle.modules("sim").items() if path.startswith(("/kassette/", "/shared/"))
+        path: code for path, code in bundle.separate("sim").items() if path.startswith(("/kassette/", "/shared/"))
     }
     names = sorted(modules, key=_order)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,9 @@ def report(check: bool) -> int:
             over.append("%s takes %d and %d bytes, allowed are %d and %d" % (name, *sizes, *allowed))
         style = "red" if is_over else None
         table.add_row(name[1:-4], str(sizes[0]), str(allowed[0]), str(sizes[1]), str(allowed[1]), style=style)
-    over += ["%s is in the budget but not in the bundle" % n for n in budget["modules"] if "/%s.mpy" % n not in measured]
+    over += [
+        "%s is in the budget but not in the bundle" % n for n in budget["modules"] if "/%s.mpy" % n not in measured
+    ]
     totals = [sum(sizes[i] for sizes in measured.values()) for i in range(2)]
     table.add_section()
     table.add_row("all", str(totals[0]), str(budget["total"][0]), str(totals[1]), str(budget["total"][1]))

@@ -1,0 +1,99 @@
+"""What the linker refuses, because nobody could prove that it means the same in a merged module."""
+
+import ast
+
+from kassette_host.link.module import Import, Module
+from kassette_host.link.program import Program, const_call, constant_name
+from kassette_host.link.scopes import Scope
+
+_REFLECTION = {"globals", "locals", "vars", "dir", "eval", "exec", "execfile", "compile", "__import__"}
+
+
+def check(program: Program, module: Module) -> None:
+    """Raises LinkError about the first construct of a module of the bundle that linking might change."""
+    for item in module.imports:
+        _check_import(program, module, item)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in program.merged:
+            raise module.error(node, "the name of the merged module %s as a string" % node.value)
+    for node, name, scope in module.scopes.uses:
+        if isinstance(node, ast.Name):
+            _check_module_use(program, module, node, scope)
+            _check_import_time(program, module, node, scope)
+        _check_name(module, node, name, scope, module.name in program.merged)
+    _check_consts(module)
+
+
+def _check_import(program: Program, module: Module, item: Import) -> None:
+    owner, name = item.target
+    bound = item.alias.asname or item.alias.name
+    is_top = item.scope is module.scopes.top
+    if owner not in program.modules:
+        return
+    if is_top and not module.is_at_top(item.statement):
+        raise module.error(item.statement, "a conditional import of %s" % owner)
+    if owner not in program.merged:
+        return
+    if module.single_import(item.scope, bound) is not item:
+        raise module.error(item.statement, "%s is imported from a merged module and bound once more" % bound)
+    if program.merged[owner] > program.merged.get(module.name, len(program.units)):
+        raise module.error(item.statement, "%s is merged into a later unit" % owner)
+    if name is None:
+        return
+    symbol = program.member(module, item.statement, owner, name)
+    if program.is_late(symbol):
+        raise module.error(item.statement, "%s.%s changes by `global`: import the module" % (owner, name))
+
+
+def _check_module_use(program: Program, module: Module, node: ast.Name, scope: Scope) -> None:
+    """A merged module may only be asked for its members."""
+    owner = program.owner(module, scope, node)
+    if owner is None:
+        return
+    parent = module.parents[node]
+    if not isinstance(parent, ast.Attribute) or not isinstance(parent.ctx, ast.Load):
+        raise module.error(node, "the merged module %s as a value" % owner)
+    symbol = program.member(module, parent, owner, parent.attr)
+    if program.is_late(symbol) and program.merged[owner] != program.merged.get(module.name):
+        raise module.error(node, "%s.%s changes by `global`, in another unit" % (owner, parent.attr))
+
+
+def _check_import_time(program: Program, module: Module, node: ast.Name, scope: Scope) -> None:
+    """What is imported from outside once for all modules of a unit must not change between two of them."""
+    parent = module.parents[node]
+    if scope is not module.scopes.top or not isinstance(parent, ast.Attribute) or isinstance(parent.ctx, ast.Load):
+        return
+    symbol = program.target(module, scope, node.id)
+    if symbol and symbol.module[0] == "@":
+        raise module.error(node, "%s is changed while modules are imported" % node.id)
+
+
+def _check_name(module: Module, node: ast.AST, name: str, scope: Scope, is_merged: bool) -> None:
+    home = scope.home(name)
+    if name[:2] == "__" and not (home and home.is_class) and is_merged:
+        raise module.error(node, "%s: its meaning depends on the module" % name)
+    if home is None and name in _REFLECTION:
+        raise module.error(node, "%s: it sees the names of the module" % name)
+    if home is module.scopes.top and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del):
+        raise module.error(node, "del of a module's name")
+    if isinstance(node, ast.Global) and home and module.single_import(home, name):
+        raise module.error(node, "global %s, which is imported" % name)
+    is_load = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    if is_load and scope.is_class and home is scope and scope.parent and scope.parent.home(name):
+        raise module.error(node, "%s is the class's or the module's, by the order of execution" % name)
+
+
+def _check_consts(module: Module) -> None:
+    """`const` belongs at the top: mpy-cross replaces such a name in the whole file, whatever its scope."""
+    for node, name, _ in module.scopes.uses:
+        if name != "const":
+            continue
+        call = module.parents[node]
+        statement = module.parents.get(call, call)
+        constant = constant_name(statement)
+        if not const_call(call) or constant is None or not module.is_at_top(statement):
+            raise module.error(node, "const() that is not alone at the top of the module")
+        if any(constant in scope.bound for scope in module.scopes.all if scope is not module.scopes.top):
+            raise module.error(node, "the constant %s is also a name within a function or class" % constant)
+        if len(module.scopes.top.bound[constant]) > 1 or constant in module.scopes.late:
+            raise module.error(node, "the constant %s is bound once more" % constant)
