@@ -61,6 +61,20 @@ def size(check: bool, accept: bool) -> None:
     sys.exit(size_tool.report(check))
 
 
+@cli.command()
+@click.option("--directory", default=".state/backoffice", show_default=True, help="Keys, certificates and books.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of both listeners.")
+@click.option("--terminal-port", default=8443, show_default=True, help="TLS port for terminals.")
+@click.option(
+    "--page-port", default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken."
+)
+def backoffice(directory: str, host: str, terminal_port: int, page_port: int) -> None:
+    """The back office by itself; the passphrase of its key store comes from KASSETTE_PASSPHRASE or the keyboard."""
+    from kassette_host.backoffice.command import run_backoffice
+
+    sys.exit(run_backoffice(directory, host, terminal_port, page_port))
+
+
 def main() -> None:
     """Run the command line; Ctrl-C is exit status 130, not a traceback."""
     try:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from kassette.codec import records
+from kassette.money import text as money
 from kassette_host.backoffice.card_record import CREDIT, DEBIT, parse
 
 KINDS = {
@@ -115,7 +116,7 @@ def _record_text(raw: bytes) -> str:
     record = parse(raw)
     if record is None:
         return "none"
-    numbers = "no. %d, amount %d, balance %d" % (record.sequence, record.amount, record.balance_after)
+    numbers = "no. %d, amount %s, balance %s" % (record.sequence, money(record.amount), money(record.balance_after))
     if record.type == DEBIT:
         place = (record.terminal, record.journal_id, record.serial)
         return "debit, %s, by terminal %08X, journal %d, serial %d" % (numbers, *place)
