@@ -3,7 +3,6 @@
 `make test` takes a sample of each, `make soak` all of them. A failure prints its case: `make replay CASE="..."`.
 """
 
-import functools
 import random
 import sys
 
@@ -11,53 +10,17 @@ import pytest
 from cuts import Broken, World, cut_and_check, replay
 from journals import JOURNAL_ID, ROOT, TERMINAL
 from ram_nor import ERASE_TEARS, PROGRAM_TEARS, PowerCut
+from remembered import remember
 
-from kassette.codec import kdf, slot
 from kassette.store import journal
 from kassette_host.journal import Verifier
 
+remembered = pytest.fixture(autouse=True)(remember)
 _LAPS = 5
 _DATA_SECTORS = 4
 _STEPS = 900  # takes the journal of every seed below round more than five times
 _TEARS = range(len(PROGRAM_TEARS))
 _MOST_EVENTS = 80  # of one step
-
-
-@functools.lru_cache(1000)
-def _key_of(key, label, terminal, number):
-    return kdf.terminal_key(key, label, terminal, number)
-
-
-def _remembered_key(key, *rest):
-    return _key_of(bytes(key), *rest)
-
-
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    """The same slot is opened a thousand times over: pure functions answer from memory. Halves the time, changes nothing."""
-    opened, flipped = {}, {}
-    unseal, flips = slot.unseal, slot.flips
-
-    def remembered_unseal(raw, out, prev, mac, key):
-        name = bytes(raw), prev and bytes(prev), bytes(mac.key), bytes(key)
-        if name not in opened:
-            if len(opened) > 50_000:
-                opened.clear()
-            opened[name] = unseal(raw, out, prev, mac, key), bytes(out)
-        out[:] = opened[name][1]
-        return opened[name][0]
-
-    def remembered_flips(raw):
-        name = bytes(raw)
-        if name not in flipped:
-            if len(flipped) > 50_000:
-                flipped.clear()
-            flipped[name] = list(flips(raw))
-        return iter(flipped[name])
-
-    monkeypatch.setattr(slot, "unseal", remembered_unseal)
-    monkeypatch.setattr(slot, "flips", remembered_flips)
-    monkeypatch.setattr(journal, "terminal_key", _remembered_key)
 
 
 def lives(seed, steps, sample=None):

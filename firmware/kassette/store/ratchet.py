@@ -21,6 +21,7 @@ _RECORD = const(64)
 _KEYS = const(32)
 _TRIES = const(4)
 _AHEAD = const(3)
+_MOST_LIVE = const(3)  # records not zeroed that cuts can leave; more are garbage, not worth a minute of trying
 _E_FOREIGN = const(402)
 _E_VERSION = const(403)
 _E_MISSING = const(405)
@@ -96,7 +97,7 @@ class Ratchet:
 
     def _heal(self, live: list) -> bool:
         """One flipped bit must not cost the terminal: try each. Raises Fault(405)."""
-        for at in live:
+        for at in live if len(live) <= _MOST_LIVE else ():
             self._flash.read(at, self._record)
             for bit in range(_RECORD * 8):
                 self._record[bit >> 3] ^= 1 << (bit & 7)
