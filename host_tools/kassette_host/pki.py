@@ -39,7 +39,10 @@ def terminal_name(terminal: int) -> str:
 
 
 class Pki:
-    """The certificates in `directory`; what is missing is made, what is there is used. See the module for the files."""
+    """The certificates in `directory`; what is missing is made, what is there is used. See the module for the files.
+
+    Raises ValueError when the CA is gone and certificates of it are still there.
+    """
 
     def __init__(self, directory: str | os.PathLike, passphrase: bytes | None = None):
         self.directory = pathlib.Path(directory)
@@ -48,8 +51,10 @@ class Pki:
         self.ca_pem = self.directory / "ca.pem"
         self.server_key_pem = self.directory / "server.key.pem"
         self.server_pem = self.directory / "server.pem"
-        if not self.ca_pem.exists():
+        if not (self.directory / "ca.der").exists():
             self._make_ca()
+        if not self.ca_pem.exists():
+            _put(self.ca_pem, self._ca.public_bytes(_PEM))
         if not self.server_pem.exists():
             self._make_server()
 
@@ -83,13 +88,14 @@ class Pki:
         return certificate_file.read_bytes(), key_file.read_bytes()
 
     def _make_ca(self) -> None:
+        if self.server_pem.exists():
+            raise ValueError("%s has lost its ca.der" % self.directory)
         key = rsa.generate_private_key(65537, _RSA_BITS)
         uses = _uses(key_cert_sign=True, crl_sign=True)
         extensions = [(x509.BasicConstraints(ca=True, path_length=0), True), (uses, True)]
         made = _certificate(CA_NAME, CA_NAME, key.public_key(), key, extensions)
         _put(self.directory / "ca.key.pem", _key_pem(key, self._passphrase))
         _put(self.directory / "ca.der", made.public_bytes(_DER))
-        _put(self.ca_pem, made.public_bytes(_PEM))
 
     def _make_server(self) -> None:
         key = rsa.generate_private_key(65537, _RSA_BITS)

@@ -120,14 +120,20 @@ def settings_image(share: TerminalShare, generation: int = 1) -> bytes:
 
 
 def install(flash: Flash, share: TerminalShare) -> int:
-    """Write `share` over the older of the two copies, read it back, and return its generation.
+    """Write `share` over the older of the two copies, then over the other; return their generation.
 
-    The other copy is not touched: a power cut at any point leaves the old settings or the new ones.
-    Raises Fault(406) when the flash reads differently afterwards.
+    Each is read back before the next is touched: a power cut at any point leaves the old settings or the new ones whole.
+    In the end no key of the old settings is left, and one copy may rot. Raises Fault: 406 the flash reads differently.
     """
     found = [_generation(flash, at) for at in (0, SECTOR_LEN)]
-    sector = found.index(min(found))
-    data = settings_image(share, max(found) + 1)
+    generation = max(found) + 1
+    older = found.index(min(found))
+    for sector in (older, 1 - older):
+        _write(flash, sector, settings_image(share, generation))
+    return generation
+
+
+def _write(flash: Flash, sector: int, data: bytes) -> None:
     at = sector * SECTOR_LEN
     flash.erase(sector)
     for start in range(0, len(data), _PAGE):
@@ -136,7 +142,6 @@ def install(flash: Flash, share: TerminalShare) -> int:
     flash.read(at, written)
     if written != data:
         raise Fault(_FLASH_PROGRAM, at)
-    return max(found) + 1
 
 
 def _generation(flash: Flash, at: int) -> int:

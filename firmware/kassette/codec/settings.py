@@ -1,7 +1,7 @@
 """The settings of one terminal as they lie in flash: a header with a check value, then tag-length-value entries.
 
-    sector 0, 1   two copies, written in turn; the valid one with the higher generation holds
-    sector 2, 3   the boot counter (kassette.store.settings)
+    sector 0, 1   two copies, written one after the other; of the valid ones the higher generation holds
+    sector 2, 3   the boot counter (kassette.store.boots)
 
     copy      0  magic "KSET", version u16, body length u16, generation u32, 20 bytes of zero
              32  SHA-256 over bytes 0..31 and the body
