@@ -1,5 +1,6 @@
 """The demonstration: a scripted morning on host-granted time, with faults, compared to the cent at its end."""
 
+import contextlib
 import pathlib
 import time
 
@@ -49,26 +50,15 @@ def run_demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> in
     """Play, print, compare; the exit status: 0 only when journal, cards and books agree."""
     console = Console(quiet=quiet)
     started = time.monotonic()
-    with open(trace, "w") if trace else _Nowhere() as file:
+    with open(trace, "w") if trace else contextlib.nullcontext() as file:
         shop, morning, verdict = _with_progress(console, seed, file)
-    try:
-        folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
-        console.print(_table(morning))
-        assert shop.terminal
-        console.print(
-            "%d sales paid, %d power cuts, %d slips on paper, takings ￥%s, %.1f s; trace %s"
-            % (
-                verdict.committed,
-                len(morning.cuts),
-                len(shop.terminal.printer.slips),
-                _money(verdict.takings),
-                time.monotonic() - started,
-                shop.terminal.trace.hash[:16],
-            )
-        )
-        console.print("The slips are pictures in %s" % folder)
-    finally:
-        shop.close()
+        try:
+            folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
+            console.print(_table(morning))
+            console.print(_summary(shop, morning, verdict, time.monotonic() - started))
+            console.print("The slips are pictures in %s" % folder)
+        finally:
+            shop.close()
     expected = verdict.committed == plan.SALES and len(morning.cuts) == plan.POWER_CUTS
     if not expected:
         verdict.differences.append("%d sales and %d cuts" % (verdict.committed, len(morning.cuts)))
@@ -77,6 +67,18 @@ def run_demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> in
     if not verdict.differences:
         print("seed %d: journal, cards and back office agree to the cent, every slip number has one outcome" % seed)
     return 1 if verdict.differences else 0
+
+
+def _summary(shop: DemoShop, morning: Morning, verdict: Verdict, took_s: float) -> str:
+    assert shop.terminal
+    return "%d sales paid, %d power cuts, %d slips on paper, takings ￥%s, %.1f s; trace %s" % (
+        verdict.committed,
+        len(morning.cuts),
+        len(shop.terminal.printer.slips),
+        _money(verdict.takings),
+        took_s,
+        shop.terminal.trace.hash[:16],
+    )
 
 
 def _with_progress(console: Console, seed: int, file):
@@ -120,10 +122,3 @@ def _save_slips(shop: DemoShop, folder: pathlib.Path) -> pathlib.Path:
         (folder / ("slip-%03d.png" % number)).write_bytes(slip.png())
     return folder
 
-
-class _Nowhere:
-    def __enter__(self):
-        return None
-
-    def __exit__(self, *_):
-        return None

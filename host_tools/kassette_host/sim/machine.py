@@ -71,6 +71,7 @@ class VirtualTerminal:
         self.log: deque[str] = deque(maxlen=500)
         self.on_log: Callable[[str], None] = lambda line: None
         self.heap = _HEAP
+        self.build_time = bundle.build_time()
         self.tone_hz = 0
         self.led = 0
         self.lives = 0
@@ -91,7 +92,7 @@ class VirtualTerminal:
 
     def power_on(self) -> None:
         """Start a life of the firmware and run it to its first idle moment (which is long before its idle screen)."""
-        arguments = [self.relay.name, str(bundle.build_time()), *map(str, self.sizes.values())]
+        arguments = [self.relay.name, str(self.build_time), *map(str, self.sizes.values())]
         self.lives += 1
         self.trace.note(self.timeline.now_us, "power on")
         self.reader.power_cycle()
