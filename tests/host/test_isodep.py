@@ -102,7 +102,15 @@ def test_commands_and_block_numbers():
 
 def test_pps_before_the_first_command():
     card = activated(Echo())
-    assert frame(card, "d0110a") == "d0"
+    assert frame(card, "d01105") == "d0"
+    assert frame(card, "0201") == "0201"
+    assert frame(card, "d01105") is None
+
+
+def test_a_block_beyond_the_buffer_is_not_heard():
+    card = activated(Echo())
+    assert frame(card, "02" + "77" * 62) is None
+    assert frame(card, "02" + "77" * 61) == "02" + "77" * 61
 
 
 def test_lost_answer_is_sent_again_and_the_command_not_run_twice():
@@ -164,6 +172,8 @@ def test_card_identifier():
     assert frame(card, "0201") is None
     assert frame(card, "0a0201") is None
     assert frame(card, "0a0101") == "0a0101"
+    card.times = 62
+    assert frame(card, "0b0101") == "1b01" + "01" * 60  # 64 bytes with its checksum
     assert frame(card, "ca01") == "ca01"
 
 

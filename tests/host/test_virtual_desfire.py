@@ -119,6 +119,8 @@ def test_version_takes_three_frames_native_and_wrapped():
 @pytest.mark.parametrize(
     ("sent", "answer"),
     [
+        ("905A00000300000000", "9100"),
+        ("905A0000034B535400", "91A0"),
         ("", "7E"),
         ("AF", "1C"),  # nothing to continue
         ("99", "1C"),  # no such command
@@ -188,6 +190,7 @@ def test_data_in_each_mode_across_frames(comm):
     client.command(0x3D, extent(1, 0, 100), data, comm)
     assert client.read(0xBD, extent(1, 0, 0), 100, comm) == data
     assert client.read(0xBD, extent(1, 90, 10), 10, comm) == data[90:]
+    assert client.read(0xBD, extent(1, 70, 0), 30, comm) == data[70:]  # length 0: up to the end
     refused(0xBE, client.read, 0xBD, extent(1, 90, 11), 11, comm)
     refused(0xAE, client.read, 0xBD, extent(1, 0, 1), 1, comm)  # an error has ended the session
 
@@ -403,6 +406,8 @@ def test_who_may_change_which_key():
     refused(0xAE, client.change_key, 1, OTHER, 1)
     client.authenticate(0, ZERO)
     client.change_key(1, OTHER, 1)
+    refused(0x40, client.change_key, 3, OTHER, 1)
+    client.authenticate(0, ZERO)
     card.selected.settings = 0xF0
     refused(0x9D, client.change_key, 2, ZERO, 1, OTHER)
     client.authenticate(0, ZERO)
@@ -468,6 +473,17 @@ def test_memory_runs_out():
     assert int.from_bytes(client.read(0x6E, b"", 3, PLAIN), "little") == 2048
 
 
+def test_files_may_have_iso_names():
+    card, speak = card_with(AES, [ZERO])
+    client = Ev1Client(speak)
+    client.command(0xCD, b"\x01" + b"\x03\xe1" + struct.pack("<BH", PLAIN, 0xEEE0) + b"\x04\0\0")
+    client.command(0xC1, b"\x02" + b"\x04\xe1" + struct.pack("<BH", PLAIN, 0xEEE0) + b"\x01\0\0\x01\0\0")
+    client.command(0xCD, b"\x03" + struct.pack("<BH", PLAIN, 0xEEE0) + b"\x04\0\0")
+    assert speak(b"\x61") == b"\0\x03\xe1\x04\xe1"
+    assert speak(b"\xf5\x01") == bytes.fromhex("00 00 00 E0EE 040000")
+    assert DesfireCard.from_state(card.to_state()).to_state() == card.to_state()
+
+
 def test_creating_files_checks_what_it_is_told():
     _, speak = card_with(AES, [ZERO, ZERO])
     client = Ev1Client(speak)
@@ -477,10 +493,12 @@ def test_creating_files_checks_what_it_is_told():
     refused(0x9E, client.command, 0xCD, b"\x20" + head + b"\x04\0\0")
     refused(0x9E, client.command, 0xCD, b"\x02" + struct.pack("<BH", 2, 0) + b"\x04\0\0")
     refused(0x40, client.command, 0xCD, b"\x02" + struct.pack("<BH", 0, 0x2111) + b"\x04\0\0")
+    refused(0x9E, client.command, 0xCD, b"\x02" + head + b"\0\0\0")
+    client.command(0xCD, b"\x03" + head + b"\x01\0\0")
     refused(0x9E, client.command, 0xC0, b"\x02" + head + b"\x20\0\0\x01\0\0")
     refused(0x9E, client.command, 0xCC, b"\x02" + head + struct.pack("<iiiB", 10, 20, 9, 0))
     refused(0xF0, client.command, 0xDF, b"\x02")
-    assert speak(b"\x6f") == b"\0\x01"
+    assert speak(b"\x6f") == b"\0\x01\x03"
 
 
 @pytest.mark.parametrize("change", [0xE, 1])
@@ -490,6 +508,7 @@ def test_file_settings_change_in_clear_or_enciphered(change):
     client.command(0xCD, b"\x01" + struct.pack("<BH", 0, 0x1110 | change) + b"\x04\0\0")
     new = struct.pack("<BH", 3, 0x1111)
     if change == 0xE:
+        client.authenticate(1, ZERO)
         client.command(0x5F, b"\x01" + new)
     else:
         refused(0xAE, client.command, 0x5F, b"\x01" + new)

@@ -127,6 +127,8 @@ class Type4ACard(CardA):
     def answer(self, inner: bytes) -> bytes | None:
         if self.protocol is None:
             return self._activate(inner)
+        if len(inner) + 2 > FRAME_SIZES[self.ats[1] & 15]:
+            return None  # more than the card's buffer holds
         before = self.delay_us
         answer = self.protocol.receive(inner)
         if answer is not None and inner[0] & 0xE2 == 0x02 and not inner[0] & 0x10:
