@@ -99,6 +99,8 @@ class FirmwareProcess:
         """Wait for more messages; the firmware sends many before it waits for one answer."""
         try:
             part = self._wire().recv(_CHUNK)
+        except ConnectionResetError:  # it died with bytes of ours unread
+            part = b""
         except TimeoutError:
             raise FirmwareGone("no message for %d s\n%s" % (_HANG_S, self.printed))
         if not part:
@@ -119,12 +121,19 @@ class FirmwareProcess:
                 return
             reply = self.handlers[op](channel, body)
             if reply is not None:
-                self._wire().sendall(_HEAD.pack(op, channel, len(reply)) + reply)
+                self._send(_HEAD.pack(op, channel, len(reply)) + reply)
 
     def grant(self, now_us: int, lease_us: int, channel: int = 0, data: bytes = b"") -> None:
         """Let the firmware go on at `now_us`; until strictly before `lease_us` it may jump by itself."""
         body = struct.pack("<QQ", now_us, lease_us) + data
-        self._wire().sendall(_HEAD.pack(IDLE, channel, len(body)) + body)
+        self._send(_HEAD.pack(IDLE, channel, len(body)) + body)
+
+    def _send(self, message: bytes) -> None:
+        try:
+            self._wire().sendall(message)
+        except OSError:
+            self._process.wait(5)
+            raise FirmwareGone(self._last_words())
 
     @property
     def is_parked_for_ever(self) -> bool:
