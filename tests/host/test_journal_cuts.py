@@ -64,7 +64,7 @@ def single(seed, steps=_STEPS, sample=None, deep_every=10):
     return done
 
 
-def double(seed, steps=_STEPS, sample=None, every=3, patterns=(1, 3, 5)):
+def double(seed, steps=_STEPS, sample=None, every=5, patterns=(1, 3, 5)):
     """Every `every`-th cut of a life, and every cut of the recovery from it; the number of second cuts."""
     done = first = 0
     for world, event in lives(seed, steps, sample):

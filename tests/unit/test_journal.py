@@ -357,10 +357,38 @@ def test_a_changed_sealed_sector_is_found():
     fill(journal, 70)
     for sector in (1, 2):
         journal.check_sealed(sector)
-    flash.memory[journal.at(1, 9) + 40] ^= 0x10
+    flash.memory[journal.at(1, 9) + 40] ^= 0x11
     assert fault_of(journal.check_sealed, 1) == 404
     assert fault_of(journal.read, 5, bytearray(96)) == 404
     journal.check_sealed(2)
+
+
+def test_idle_checks_every_sealed_sector_and_then_refuses_sales():
+    flash, journal = fresh()
+    fill(journal, 70)
+    flash.memory[journal.at(1, 9) + 40] ^= 0x11
+    journal, till = mounted(flash)
+    journal.prepare()
+    journal.append(INTENT, intent(1))
+    assert fault_of(journal.prepare) == 404
+    journal.append(COMMITTED, committed(journal.next_serial - 1, 1))
+    assert fault_of(journal.append, INTENT, intent(2)) == 404
+    assert journal.damaged == 1
+    journal.prepare()
+    assert till.day_count == 1
+
+
+def test_one_rotten_bit_in_a_sealed_sector_is_no_damage():
+    flash, journal = fresh()
+    fill(journal, 70)
+    for number in (0, 1, 20, 31):
+        for sector in (1, 2):
+            for bit in range(0, 1024, 97):
+                at = journal.at(sector, number) + (bit >> 3)
+                flash.memory[at] ^= 1 << (bit & 7)
+                journal.check_sealed(1)
+                journal.check_sealed(2)
+                flash.memory[at] ^= 1 << (bit & 7)
 
 
 def test_a_slot_copied_elsewhere_is_not_taken():

@@ -21,6 +21,7 @@ from kassette.codec.records import (
     BOOT,
     COMMITTED,
     HEADER,
+    INTENT,
     PAYLOAD_LEN,
     REVERSAL,
     SNAPSHOT,
@@ -88,11 +89,13 @@ class Journal:
         self.tail = 1  # oldest sector that holds something unacknowledged
         self._durable = 0  # serial acknowledged in a record
         self._erased = 0  # sequence of the sector that was erased ahead, in this power session
+        self._scrub = 0  # the sealed sector to be checked next
         self._old = (0, 0)  # serial and time of the oldest unsent record
         self.tag = bytearray(16)  # of the newest slot: the head of the chain
         self.next_serial = 1
         self.acked = 0  # the back office has everything up to this serial
         self.torn = 0  # slots of the sector in use that hold no record, since mount
+        self.damaged = 0  # a sealed sector that was found changed: no sale before somebody has looked at it
         self.wear = 0  # erases of the sector in use
         self._erases = 0  # and of the one after it
 
@@ -112,6 +115,7 @@ class Journal:
         self._finish_roll()
         self.flash.read(self.at(self.sector, 0), page)
         self._replay(memoryview(page))
+        self._scrub = self.sector - 1
 
     def _move_to(self, sector: int) -> None:
         """Put the key of the next sector, whose header is written, in force."""
@@ -239,10 +243,12 @@ class Journal:
     def append(self, kind: int, payload) -> int:
         """Put one record of 96 bytes on flash, read it back and return its serial. No erase when `prepare` was called.
 
-        `kind` may carry CLOCK_UNTRUSTED. Raises Fault: 401 only the reserve is left, 406 or 407 the flash fails, and what
-        the fold's `check` raises.
+        `kind` may carry CLOCK_UNTRUSTED. Raises Fault: 401 only the reserve is left, 404 an intent, but a sealed sector was
+        changed, 406 or 407 the flash fails, and what the fold's `check` raises.
         """
         self._fold.check(kind & 0x7F, payload)
+        if self.damaged and kind & 0x7F == INTENT:
+            raise Fault(_E_DAMAGED, self.damaged)
         if self.free_slots() <= _reserve(kind & 0x7F):
             raise Fault(_E_FULL)
         self._burn_weak()
@@ -396,7 +402,13 @@ class Journal:
         self._keys.save()
 
     def prepare(self) -> None:
-        """When idle: erase ahead and open the next sector, so that no sale has to. Raises Fault 406 or 407."""
+        """When idle: check one sealed sector, erase ahead, open the next sector, so that no sale has to.
+
+        Raises Fault: 404 the sealed sector was changed, 406 or 407 the flash fails.
+        """
+        if self._scrub >= self.tail:
+            self._scrub -= 1
+            self.check_sealed(self._scrub + 1)
         self._keys.prepare()
         following = self.sector + 1
         if _SLOTS - self._next > _AHEAD or following - self.tail >= self.capacity:
@@ -493,10 +505,15 @@ class Journal:
         return lookup.slots(self, first)
 
     def check_sealed(self, sector: int) -> None:
-        """Compare a sealed sector with the hash in the header after it. Raises Fault: 404 changed, 408 forgotten."""
+        """Compare a sealed sector with the hash in the header after it; one rotten bit is no change.
+
+        Raises Fault: 404 changed (and no sale is taken from then on), 408 of a batch that was forgotten.
+        """
         from kassette.store import lookup
 
-        lookup.check(self, sector)
+        if not lookup.is_sealed(self, sector):
+            self.damaged = sector
+            raise Fault(_E_DAMAGED, sector)
 
     @property
     def oldest_unsent_time(self) -> int:

@@ -75,7 +75,7 @@ def read(journal, serial: int, payload: bytearray) -> int:
         if not journal.unseal(raw, slot, prev):
             raise Fault(_E_DAMAGED, serial)
     else:
-        check(journal, sector)
+        journal.check_sealed(sector)
         codec.reveal(raw, slot, journal.batch_key(raw[3]))
     payload[:] = slot[_PAYLOAD:_TAG]
     return slot[1]
@@ -90,16 +90,33 @@ def _tag_before(journal, sector: int, number: int, slot: bytearray) -> bytes:
     raise Fault(_E_DAMAGED, sector)
 
 
-def check(journal, sector: int) -> None:
-    """See `Journal.check_sealed`."""
+def is_sealed(journal, sector: int) -> bool:
+    """Whether a sealed sector is as the header after it says. Raises Fault: 408 that header's batch was forgotten."""
     raw = bytearray(_SLOT)
     slot = bytearray(_SLOT)
     journal.flash.read(journal.at(sector + 1, 0), raw)
-    if not _is_of(raw, sector + 1, 0) or raw[1] != HEADER:
-        raise Fault(_E_DAMAGED, sector + 1)
-    codec.reveal(raw, slot, journal.batch_key(raw[3]))
-    if slot[_HASH : _HASH + 32] != journal.hash(sector):
-        raise Fault(_E_DAMAGED, sector)
+    for header in _readings(raw):
+        if raw[1] == HEADER and _is_of(header, sector + 1, 0):
+            codec.reveal(header, slot, journal.batch_key(raw[3]))
+            digest = bytes(slot[_HASH : _HASH + 32])
+            if digest == journal.hash(sector):
+                return True
+            page = bytearray(_SECTOR)
+            journal.flash.read(journal.at(sector, 0), page)
+            if _is_sealed_with(page, digest):
+                return True
+    return False
+
+
+def _readings(raw):
+    """A slot as it is or, if it is not whole, with each bit put right that may have rotted; `raw` itself each time."""
+    if codec.is_whole(raw):
+        yield raw
+        return
+    for bit in codec.flips(bytes(raw)):
+        raw[bit >> 3] ^= 1 << (bit & 7)
+        yield raw
+        raw[bit >> 3] ^= 1 << (bit & 7)
 
 
 def apply_last(journal, before: bytes, fold) -> None:
@@ -127,12 +144,10 @@ def _is_sealed_with(page: bytearray, digest: bytes) -> bool:
         return True
     for at in range(0, _SECTOR, _SLOT):
         raw = memoryview(page)[at : at + _SLOT]
-        if raw[0] not in (0, 0xFF) and not codec.is_whole(raw):
-            for bit in codec.flips(bytes(raw)):
-                raw[bit >> 3] ^= 1 << (bit & 7)
+        if raw[0] not in (0, 0xFF):
+            for _ in _readings(raw):
                 if sha256(page).digest() == digest:
                     return True
-                raw[bit >> 3] ^= 1 << (bit & 7)
     return False
 
 
