@@ -30,6 +30,7 @@ _RESTART = const(14)
 _TIME = const(15)
 
 _HEAD = const(4)
+_PART = const(1024)  # bytes of one flash read or write of a link
 _GRANT_LEN = const(16)  # now u64, lease u64; a device's bytes follow
 _BIG = const(
     1 << 40
@@ -42,7 +43,7 @@ _told_us = 0  # the time that the host believes: within a lease the firmware mov
 _lease_us = 0
 _is_dirty = True
 _socket = None
-_buffer = bytearray(_HEAD + 4096 + 16)
+_buffer = bytearray(_HEAD + _PART + 16)
 _view = memoryview(_buffer)
 _receivers = {}  # channel -> callable(view of the bytes)
 
@@ -101,8 +102,8 @@ def _ask(op: int, channel: int, data=b"") -> int:
 
 
 def write(channel: int, data) -> None:
-    for at in range(0, len(data), 4096):
-        _send(_WRITE, channel, data[at : at + 4096])
+    for at in range(0, len(data), _PART):
+        _send(_WRITE, channel, data[at : at + _PART])
 
 
 def pin_out(pin: int, level: int) -> None:
@@ -146,8 +147,8 @@ _range = bytearray(8)
 
 
 def flash_read(partition: int, at: int, buffer) -> None:
-    for done in range(0, len(buffer), 4096):
-        length = min(4096, len(buffer) - done)
+    for done in range(0, len(buffer), _PART):
+        length = min(_PART, len(buffer) - done)
         pack_into("<II", _range, 0, at + done, length)
         _ask(_FLASH_READ, partition, _range)
         buffer[done : done + length] = _view[_HEAD : _HEAD + length]

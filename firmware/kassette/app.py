@@ -82,7 +82,7 @@ async def _live(t):
         await recovery.report(t)
         _start_uplink(t)
         gc.collect()
-        log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())
+        log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())  # pyright: ignore
         while True:
             await _serve(t, await _idle(t))
     except Exception as error:

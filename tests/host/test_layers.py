@@ -18,7 +18,7 @@ ALLOWED = {
     "ui": L0 | {"codec", "ui"},
     "flows": L0 | {"codec", "policy", "flows"},
     "app": L0 | {"codec", "policy", "drivers", "cards", "store", "net", "ui", "flows"},
-} | {module: L0 for module in L0}
+} | dict.fromkeys(L0, L0)
 BOARD_ONLY = {"machine", "esp32", "esp", "network", "bluetooth", "socket", "ssl", "tls"}
 
 

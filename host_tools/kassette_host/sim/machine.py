@@ -8,7 +8,7 @@ import random
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from kassette_host import BUILD, ROOT, bundle
 from kassette_host.sim import wire
@@ -23,6 +23,7 @@ from kassette_host.virtual.pn532 import VirtualPN532
 from kassette_host.virtual.printer import VirtualPrinter
 
 SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1024, wire.BUNDLE_B: 192 * 1024}
+T = TypeVar("T")
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
@@ -145,7 +146,7 @@ class VirtualTerminal:
         while self._step(target_us):
             pass
 
-    def run_until(self, condition: Callable[[], object], limit_ms: int = 60_000):
+    def run_until(self, condition: Callable[[], T], limit_ms: int = 60_000) -> T:
         """Run until `condition()` is true and return its value. Raises TimeoutError with the screen's text."""
         deadline = self.timeline.now_us + limit_ms * 1000
         while True:

@@ -5,6 +5,7 @@ The file is the chip's plain image. Beside it `<file>.wear` keeps the erase coun
 
 import mmap
 import pathlib
+from collections.abc import Callable
 
 from kassette_host.sim.power import PowerCut
 from kassette_host.virtual.nor_array import SECTOR, NorArray, NorMisuse, NorPartition
@@ -19,6 +20,7 @@ class NorChip(NorArray):
     """
 
     PowerCut = PowerCut
+    on_event: Callable[..., None] | None
 
     def __init__(self, size: int, path: pathlib.Path | str | None = None, seed: int = 0):
         self._files: list[mmap.mmap] = []
