@@ -107,7 +107,10 @@ class Stream(Protocol):
     """An open, mutually authenticated TLS connection."""
 
     async def write(self, data: bytes | bytearray | memoryview, timeout_ms: int) -> None:
-        """Send all of `data` in one TLS record where it fits. Raises Fault(502)."""
+        """Send all of `data`, in one TLS record where it fits; the first write shakes hands before that, step by step.
+
+        Raises Fault: 502 no answer, 503 certificate or TLS. Cancelling it between two steps abandons the handshake.
+        """
         ...
 
     async def readinto(self, buffer: memoryview, timeout_ms: int) -> int:
@@ -123,7 +126,7 @@ class Net(Protocol):
         ...
 
     async def open(self, tls: "TlsIdentity", timeout_ms: int) -> Stream:
-        """Connect and shake hands step by step. Raises Fault: 501 no link, 502 no answer, 503 certificate or TLS."""
+        """Connect; hands are shaken in the first write. Raises Fault: 501 no link, 502 no answer, 503 the identity is no use."""
         ...
 
 
