@@ -9,7 +9,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from kassette.codec import slot as codec
 from kassette.codec import upload
@@ -115,8 +115,9 @@ class Intake:
         kind = _KINDS.get(broken.code, mismatch.TAG)
         with self._store.writing() as books:
             _touch(books, asked.terminal)
-            _quarantine(books, asked, broken)
-            about = (asked.terminal, asked.journal_id, broken.code, broken.place)
+            # Once the quarantine is full, further ones are counted only: nobody fills the books with refusals.
+            place_told = broken.place if _quarantine(books, asked, broken) else "and more"
+            about = (asked.terminal, asked.journal_id, broken.code, place_told)
             place = {"terminal": asked.terminal, "journal_id": asked.journal_id, "serial": broken.serial}
             mismatch.report(books, kind, about, "an upload was refused: %s" % broken, **place)
         self._changed(asked.terminal, 0)
@@ -161,15 +162,16 @@ def _touch(books: Books, terminal: int) -> None:
     books.db.execute(update(terminals).where(terminals.c.number == terminal).values(last_contact=books.now))
 
 
-def _quarantine(books: Books, asked: Upload, broken: Broken) -> None:
+def _quarantine(books: Books, asked: Upload, broken: Broken) -> bool:
+    """Keep the slots as they came; False when there are _QUARANTINE_MAX uploads of this terminal already."""
     row = quarantine.c
-    of_terminal = row.terminal == asked.terminal
     digest = hashlib.sha256(b"".join(asked.slots)).hexdigest()
-    is_kept = books.db.scalar(
-        select(row.sha256).where(of_terminal, row.journal_id == asked.journal_id, row.sha256 == digest)
-    )
-    count = books.db.scalar(select(func.count()).select_from(quarantine).where(of_terminal)) or 0
-    if is_kept is None and count < _QUARANTINE_MAX:
-        values = {"terminal": asked.terminal, "journal_id": asked.journal_id, "sha256": digest, "reason": broken.code}
-        values |= {"first_serial": asked.first, "last_serial": asked.last, "slots": b"".join(asked.slots)}
-        books.db.execute(insert(quarantine).values(**values, received_at=books.now))
+    kept = set(books.db.scalars(select(row.sha256).where(row.terminal == asked.terminal)))
+    if digest in kept:
+        return True
+    if len(kept) >= _QUARANTINE_MAX:
+        return False
+    values = {"terminal": asked.terminal, "journal_id": asked.journal_id, "sha256": digest, "reason": broken.code}
+    values |= {"first_serial": asked.first, "last_serial": asked.last, "slots": b"".join(asked.slots)}
+    books.db.execute(insert(quarantine).values(**values, received_at=books.now))
+    return True

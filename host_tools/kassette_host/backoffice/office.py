@@ -65,7 +65,7 @@ class BackOffice:
 
     def __init__(self, config: Config):
         self._config = config
-        config.directory.mkdir(parents=True, exist_ok=True)
+        config.directory.mkdir(0o700, parents=True, exist_ok=True)  # the books know card numbers
         self.keys = open_or_create(config.directory / "keys.json", config.passphrase)
         self.pki = Pki(config.directory / "pki", self.keys.ca_secret)
         books = config.directory / "books.sqlite"

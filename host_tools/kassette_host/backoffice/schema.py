@@ -85,8 +85,9 @@ slots = Table(
 quarantine = Table(
     "quarantine",
     metadata,
-    *_entry_key(),
+    _number("terminal", primary_key=True),
     _word("sha256", primary_key=True),
+    _number("journal_id"),
     _word("reason"),
     _number("first_serial"),
     _number("last_serial"),
@@ -167,6 +168,7 @@ slips = Table(
     _number("changed_at"),
     Index("slips_outcome", "outcome"),
     Index("slips_card", "card"),
+    Index("slips_intent", "terminal", "journal_id", "intent"),
 )
 
 posting_sets = Table(
