@@ -10,23 +10,26 @@ import sys
 import threading
 
 ROOT = pathlib.Path(__file__).parents[2]
-HANG_S = 120
+HANG_S = int(os.environ.get("SHOP_HANG_S", 120))
 
 
 def wait_for(feed, condition):
     """Until `condition(parts)` holds for what the shop publishes; its parts then."""
 
     async def follow():
-        parts = {}
         async for changed in feed.follow():
-            parts |= changed
-            if condition(parts):
-                return parts
+            seen.update(changed)
+            if condition(seen):
+                return dict(seen)
 
     async def guarded():
         return await asyncio.wait_for(follow(), HANG_S)
 
-    return asyncio.run(guarded())
+    seen = {}
+    try:
+        return asyncio.run(guarded())
+    except TimeoutError:
+        raise AssertionError("it never came to that; the shop shows: %s" % seen) from None
 
 
 class ShopProcess:

@@ -70,7 +70,7 @@ export class Books {
     verdict.className = `verdict ${office.conserved ? "agrees" : "differs"}`;
     $("mismatches").replaceChildren(...office.mismatches.map((text) => make("li", {}, text)));
     this.officeRows.show(office.rows, (row) => row.slip, (row) => [
-      number(row.slip),
+      make("td", { class: "number" }, make("a", { href: row.address }, String(row.slip))),
       badge(row.outcome.replaceAll("_", " "), OUTCOMES[row.outcome] ?? ""),
       make("td", {}, row.card),
       number(money(row.amount)),

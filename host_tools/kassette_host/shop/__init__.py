@@ -11,6 +11,7 @@ from typing import TextIO
 from kassette_host import STATE
 
 DIRECTORY = STATE / "shop"
+_KEEP_ALIVE_S = 15
 
 
 def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
@@ -42,7 +43,9 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
 def _run(
     directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, end: threading.Event
 ) -> int:
-    from kassette_host.shop.serve import Pages
+    from kassette_host.backoffice.listener import Listener, bind
+    from kassette_host.shop.office import HOST, PORTS_TRIED
+    from kassette_host.shop.site import TERMINAL_PORT, Plan
     from kassette_host.shop.starts import open_site
     from kassette_host.shop.till import Till
     from kassette_host.shop.web import build_app
@@ -53,9 +56,9 @@ def _run(
         failures.append("till")
         end.set()
 
-    site = open_site(directory, state, reader, trace)
+    site = open_site(directory, state, Plan(reader, TERMINAL_PORT if port else 0, trace))
     till = Till(site, say, failed)
-    pages = Pages(build_app(till, site.office.routes()), port)
+    pages = Listener(build_app(till, site.office.routes()), bind(HOST, port, PORTS_TRIED), _KEEP_ALIVE_S)
     try:
         pages.start()
         till.start()
@@ -65,6 +68,7 @@ def _run(
         end.wait()
     finally:
         till.stop()
+        site.office.stop()
         pages.stop()
         site.close()
     say("closed")

@@ -9,6 +9,9 @@ from kassette_host.shop.site import Site
 from kassette_host.sim.power import PowerCut
 
 OPENING_MINOR = 5000
+_KEY_DOWN_US = 40_000  # the shortest press, and the shortest pause between two presses of one key
+_KEY_UP_US = 40_000
+_BETWEEN_KEYS_US = 30_000  # so no more than two of the shortest presses overlap
 
 
 class Hands:
@@ -23,6 +26,9 @@ class Hands:
         self.is_armed = False
         self.tear = (0, "before")
         self._laid: set[int] = set()
+        self._down_us: dict[str, int] = {}  # keys that are held -> since when
+        self._up_us: dict[str, int] = {}
+        self._next_press_us = 0
         self._terminal.flash.on_event = self._flash_event
         self._terminal.reader.on_card_frame = self._frame_saver(self._terminal.reader.on_card_frame)
         self._terminal.printer.on_slip = site.slips.take
@@ -30,10 +36,23 @@ class Hands:
     # --- keys
 
     def key_down(self, key: str) -> None:
-        self._terminal.keypad.press(key)
+        """Down until `key_up`, but as a finger does it: not two keys at the very same moment."""
+        if key in self._down_us:
+            return
+        now = self._terminal.timeline.now_us
+        start = max(now, self._next_press_us, self._up_us.get(key, 0) + _KEY_UP_US)
+        self._next_press_us = start + _BETWEEN_KEYS_US
+        self._down_us[key] = start
+        self._terminal.timeline.call_later(start - now, self._terminal.keypad.press, key)
 
     def key_up(self, key: str) -> None:
-        self._terminal.keypad.release(key)
+        """Up again, after the shortest time that a rubber key takes: clicks of a machine are shorter than a bounce."""
+        if key not in self._down_us:
+            return
+        now = self._terminal.timeline.now_us
+        end = max(now, self._down_us.pop(key) + _KEY_DOWN_US)
+        self._up_us[key] = end
+        self._terminal.timeline.call_later(end - now, self._terminal.keypad.release, key)
 
     # --- cards
 

@@ -1,7 +1,7 @@
 """What the terminal's journal holds, for the page: read from the flash with the back office's key, slot by slot.
 
-Only what is new is read: the reader stays where the chain ends. A torn record stops it there, until the terminal has
-booted and dealt with it.
+Only what is new is read: the reader stays where the chain ends. A torn record is shown until the terminal has booted
+and burned its slot.
 """
 
 from collections import deque
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from kassette.codec import records
 from kassette.codec.records import COMMITTED, DECISION, INTENT, LATE_COMMIT, NOT_DEBITED, UNRESOLVED
+from kassette.codec.slot import VERSION
 from kassette_host.journal import ChainError, Entry, ImageReader, Verifier
 
 SHOWN = 60
@@ -75,16 +76,13 @@ class JournalView:
         try:
             if self._verifier is None:
                 self._begin()
-            if self._verifier:
-                self._follow(self._verifier)
             self.error = ""
+            if self._verifier:
+                self._verifier.skipped = 0
+                self._follow(self._verifier)
+                self.error = "a torn record behind serial %d" % self.serial if self._verifier.skipped else ""
         except ChainError as error:
-            torn = error.code in ("damaged", "bad-tag", "version")
-            self.error = "%s in slot %d of sector %d" % (
-                "torn record" if torn else error.code,
-                error.slot,
-                error.sector,
-            )
+            self.error = "the chain breaks: %s" % error
 
     def _begin(self) -> None:
         image = self._read(0, self._partition.size)
@@ -112,7 +110,7 @@ class JournalView:
         wanted = sequence.to_bytes(4, "little")
         for place in range(3 * _SECTOR, self._partition.size, _SECTOR):
             head = self._read(place, 16)
-            if head[:3] == bytes([1, records.HEADER, 0]) and head[4:8] == wanted:
+            if head[:3] == bytes([VERSION, records.HEADER, 0]) and head[4:8] == wanted:
                 return place
         return None
 

@@ -38,7 +38,7 @@ OPENING_BALANCES = (5000, 12000, 350, 8800, 2000, 30000, 6450, 1000)  # of the f
 _PROVISIONED_AS = 1
 _JOURNAL_ID = 1
 _FORMAT = 1
-_HOST_PORT = 8443  # in the terminal's settings; the simulated network leads to wherever the back office listens
+TERMINAL_PORT = 8443  # also in the terminal's settings; the simulated network leads to wherever the back office listens
 
 
 class ShopError(Exception):
@@ -72,6 +72,7 @@ class Plan:
     """How a shop begins. `journal_sectors` and `is_keyed` count for a new one only."""
 
     reader: str | None = None
+    terminal_port: int = TERMINAL_PORT
     trace: TextIO | None = None
     is_keyed: bool = True
     journal_sectors: int = JOURNAL_SECTORS
@@ -90,7 +91,7 @@ class Site:
         if told is None:
             clear(directory)
         self._told = told or {"format": _FORMAT, "journal_sectors": plan.journal_sectors, "is_keyed": False}
-        self.office = Office(directory / "office", TERMINAL, _JOURNAL_ID)
+        self.office = Office(directory / "office", TERMINAL, _JOURNAL_ID, plan.terminal_port)
         self._flash = self._open_flash()
         self.real_reader = plan.reader
         self.terminal = self._build_terminal(plan)
@@ -144,7 +145,7 @@ class Site:
             debit_keys=self.office.debit_keys,
             drbg_seed=os.urandom(32),
             signer_modulus=keys.signer_modulus,
-            port=_HOST_PORT,
+            port=TERMINAL_PORT,
             shop_name=SHOP_NAME,
             shop_name_ascii=SHOP_NAME_ASCII,
         )
@@ -167,6 +168,12 @@ class Site:
             self.office.top_up(one.card, one.id, amount_minor)
         finally:
             self.rack.save(one)
+
+    # --- from day to day
+
+    def open_network(self) -> None:
+        """The back office listens from now on, and the terminal's network leads there."""
+        self.terminal.relay.target = self.office.start()
 
     def close(self) -> None:
         """The terminal must have been closed."""

@@ -4,7 +4,7 @@ import itertools
 import pathlib
 import time
 from collections.abc import Callable
-from typing import TextIO
+from dataclasses import replace
 
 from kassette_host.shop.site import SMALL_JOURNAL_SECTORS, Plan, ShopError, Site, clear
 from kassette_host.sim.cashier import PAID_SALE, Cashier
@@ -14,18 +14,20 @@ LEAST_MINOR = 2000  # on a card that takes part
 NEARLY_FULL_PERCENT = 82
 
 
-def open_site(directory: pathlib.Path, state: str, reader: str | None = None, trace: TextIO | None = None) -> Site:
+def open_site(directory: pathlib.Path, state: str, plan: Plan | None = None) -> Site:
     """Open the shop in `directory`, in `state`: a name of STARTS. All but `kept` forget the shop that was there.
 
-    Raises ShopError.
+    The back office listens when it returns, the terminal is off. Raises ShopError.
     """
+    plan = plan or Plan()
     if state not in STARTS:
         raise ShopError("there is no start state %s" % state)
     if state != "kept":
         clear(directory)
-    sectors = SMALL_JOURNAL_SECTORS if state == "journal-full" else Plan.journal_sectors
-    site = Site(directory, Plan(reader, trace, is_keyed=state != "fresh", journal_sectors=sectors))
+    sectors = SMALL_JOURNAL_SECTORS if state == "journal-full" else plan.journal_sectors
+    site = Site(directory, replace(plan, is_keyed=state != "fresh", journal_sectors=sectors))
     STARTS[state](site)
+    site.open_network()
     return site
 
 

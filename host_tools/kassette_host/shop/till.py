@@ -123,6 +123,7 @@ class Till:
         except PowerCut as cut:
             self._hands.note_cut(cut)
         except FirmwareGone as gone:
+            self._terminal.power_off()
             self._hands.note_fault(str(gone))
 
     def _catch_up(self) -> None:

@@ -25,6 +25,11 @@ from kassette_host.shop.feed import Feed
 PAGE = ROOT / "host_tools/kassette_host/counter"
 _HOSTS = ["127.0.0.1", "localhost"]
 _POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+_HEADERS = {
+    b"content-security-policy": _POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"cache-control": b"no-cache",
+}
 _FOREIGN_PAGE = 4403  # close codes of our own begin at 4000
 
 
@@ -62,9 +67,9 @@ class _Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {b"content-security-policy": _POLICY.encode(), b"x-content-type-options": b"nosniff"}
-                own[b"cache-control"] = b"no-cache"
-                message["headers"] = [*message["headers"], *own.items()]
+                given = {name.lower() for name, _ in message["headers"]}
+                own = [(name, value) for name, value in _HEADERS.items() if name not in given]
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,260 @@
+"""The counter with the real firmware behind it: a site in a folder, a till in its thread, commands as the page sends them."""
+
+import os
+import queue
+import signal
+
+import pytest
+from shop_process import HANG_S, wait_for
+
+from kassette_host.shop.commands import Command
+from kassette_host.shop.site import OPENING_BALANCES, Lock, Plan, ShopError
+from kassette_host.shop.starts import STARTS, open_site
+from kassette_host.shop.till import MAX_WAITING, Till
+from kassette_host.sim import cashier
+
+
+class Counter:
+    """A person at the page: gives commands, sees what is published."""
+
+    def __init__(self, directory, state="kept"):
+        self.site = open_site(directory, state, Plan(terminal_port=0))
+        self.refusals = queue.Queue()
+        self.failures = []
+        self.till = Till(self.site, lambda line: None, lambda: self.failures.append("till"))
+
+    def __enter__(self):
+        self.till.start()
+        return self
+
+    def __exit__(self, *_):
+        self.till.stop()
+        self.site.close()
+        assert not self.failures
+
+    def do(self, name, **args):
+        self.till.post(Command(name, args), self.refusals.put)
+
+    def refused(self, name, **args):
+        self.do(name, **args)
+        return self.refusals.get(timeout=HANG_S).code
+
+    def until(self, condition):
+        return wait_for(self.till.feed, condition)
+
+    def sees(self, *texts):
+        return self.until(lambda parts: any(text in parts["screen"]["text"] for text in texts))
+
+    def press(self, keys):
+        for key in keys:
+            self.do("key_down", key=key)
+            self.do("key_up", key=key)
+
+    def idle(self):
+        """The idle screen; what the terminal has to say about an interrupted sale is read away."""
+        parts = self.sees(cashier.IDLE, "Last sale", "Power cut")
+        if cashier.IDLE not in parts["screen"]["text"]:
+            self.press("#")
+            parts = self.sees(cashier.IDLE)
+        return parts
+
+    def ask(self, amount):
+        """From the idle screen to the prompt for a card."""
+        self.idle()
+        self.press(str(amount))
+        self.sees("# OK")
+        self.press("#")
+        self.sees(cashier.CONFIRM)
+        self.press("#")
+        self.sees(cashier.TAP)
+
+    def sell(self, card, amount):
+        self.ask(amount)
+        self.do("card_put", card=card)
+        parts = self.sees(cashier.PAID)
+        self.do("card_take", card=card)
+        return parts
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """A shop that is closed and opened from test to test, as from day to day."""
+    return tmp_path_factory.mktemp("shop")
+
+
+def card(parts, number):
+    return next(card for card in parts["cards"] if card["id"] == number)
+
+
+def test_the_first_start_makes_a_whole_shop(directory):
+    with Counter(directory) as counter:
+        parts = counter.idle()
+    assert [card["known"] for card in parts["cards"]] == list(OPENING_BALANCES)
+    assert len({(card["holder"], card["colour"], card["last4"]) for card in parts["cards"]}) == 8
+    assert parts["office"]["on_cards"] == sum(OPENING_BALANCES) and parts["office"]["conserved"]
+    assert parts["about"]["keyed"] and parts["power"]["on"] and parts["power"]["fault"] is None
+    assert parts["journal"]["rows"] == [] and parts["paper"]["slips"] == []
+
+
+def test_a_sale_is_seen_everywhere_and_is_there_the_next_day(tmp_path):
+    with Counter(tmp_path) as counter:
+        counter.sell(2, 350)
+        parts = counter.until(lambda p: p["paper"]["slips"] and not p["paper"]["slips"][-1].get("printing"))
+        assert "116.50" in parts["paper"]["slips"][-1]["text"]
+        assert counter.till.slip_png(1)[:4] == b"\x89PNG" and counter.till.slip_png(2) is None
+        rows = [(row["kind"], row["slip"], row["amount"]) for row in parts["journal"]["rows"]]
+        assert rows == [("committed", 1, None), ("intent", 1, 350)]
+        assert parts["tones"], "it beeped"
+        counter.until(lambda p: not card(p, 2)["on_reader"])
+        counter.do("tear_off", slip=1)
+        counter.until(lambda p: p["paper"]["slips"][-1]["torn"])
+    with Counter(tmp_path) as counter:
+        parts = counter.idle()
+        assert [(slip["id"], slip["torn"]) for slip in parts["paper"]["slips"]] == [(1, True)]
+        assert [row["serial"] for row in parts["journal"]["rows"]] == [2, 1]
+        counter.press("A")
+        counter.sees("Balance: hold")
+        counter.do("card_put", card=2)
+        counter.sees("%d.%02d" % divmod(OPENING_BALANCES[1] - 350, 100))
+
+
+def test_the_plug_is_pulled_and_put_in_again(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        pid = counter.site.terminal._process._process.pid
+        counter.do("plug", state="out")
+        parts = counter.until(lambda p: not p["power"]["on"])
+        assert parts["power"]["cut"] and parts["screen"]["text"] == "" and set(parts["screen"]["bits"]) <= set("A=")
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        assert counter.refused("plug", state="arm") == "no-power"
+        counter.do("plug", state="in")
+        parts = counter.idle()
+        assert parts["power"]["on"] and parts["power"]["cut"] is None
+
+
+def test_a_cut_in_a_flash_write_is_told_at_the_next_boot(directory):
+    with Counter(directory) as counter:
+        counter.ask(200)
+        counter.do("plug", state="arm")
+        counter.until(lambda p: p["power"]["armed"])
+        counter.do("card_put", card=4)
+        parts = counter.until(lambda p: not p["power"]["on"])
+        assert "flash write" in parts["power"]["cut"] and not parts["power"]["armed"]
+        counter.do("card_take", card=4)
+        counter.do("plug", state="in")
+        counter.until(lambda p: p["power"]["on"] and p["screen"]["text"])
+        counter.until(lambda p: not p["journal"]["error"])
+
+
+def test_an_armed_cut_can_be_called_off(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        counter.do("plug", state="arm")
+        counter.until(lambda p: p["power"]["armed"])
+        counter.do("plug", state="keep")
+        counter.until(lambda p: not p["power"]["armed"])
+        counter.sell(6, 100)
+
+
+def test_a_firmware_that_dies_is_shown_and_can_be_switched_on_again(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        os.kill(counter.site.terminal._process._process.pid, signal.SIGSEGV)
+        parts = counter.until(lambda p: p["power"]["fault"])
+        assert "ended by itself" in parts["power"]["fault"] and not parts["power"]["on"]
+        counter.do("plug", state="in")
+        assert counter.idle()["power"]["fault"] is None
+
+
+def test_a_card_is_pulled_away_at_the_command_that_was_asked_for(directory):
+    with Counter(directory) as counter:
+        counter.ask(100)
+        counter.do("tear", command=8, lost="after")
+        counter.until(lambda p: p["reader"]["tear"]["command"] == 8)
+        counter.do("card_put", card=6)
+        parts = counter.sees(cashier.TAP_SAME)
+        parts = counter.until(lambda p: p["reader"]["tear"]["command"] == 0 and not card(p, 6)["on_reader"])
+        counter.do("card_put", card=6)
+        counter.sees(cashier.PAID, cashier.CHARGED)
+        parts = counter.until(lambda p: p["journal"]["rows"][0]["kind"] in ("committed", "late_commit"))
+        assert [row["kind"] for row in parts["journal"]["rows"][:3]][1:] == ["unresolved", "intent"]
+
+
+def test_more_money_and_new_cards_come_through_the_back_office(directory):
+    with Counter(directory) as counter:
+        before = counter.idle()
+        counter.do("top_up", card=3, amount=2000)
+        counter.until(lambda p: card(p, 3)["known"] == card(before, 3)["known"] + 2000)
+        counter.do("new_card")
+        parts = counter.until(lambda p: len(p["cards"]) == len(before["cards"]) + 1)
+        assert parts["cards"][-1]["known"] == 5000
+        counter.do("card_put", card=3)
+        counter.until(lambda p: card(p, 3)["on_reader"])
+        assert counter.refused("top_up", card=3, amount=100) == "card-away"
+        assert counter.refused("top_up", card=1, amount=1_000_000) == "card-full"
+
+
+def test_what_can_not_be_done_is_refused(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        assert counter.refused("card_put", card=999) == "no-such-card"
+        assert counter.refused("card_take", card=0) == "no-such-card"
+        assert counter.refused("top_up", card=999, amount=1) == "no-such-card"
+        assert counter.refused("tear_off", slip=999) == "no-such-slip"
+        assert counter.refused("provision") == "has-keys"
+
+
+def test_a_page_that_asks_too_fast_is_refused_and_nothing_is_lost(directory):
+    counter = Counter(directory)  # its thread does not run yet: nothing is taken from the queue
+    for _ in range(MAX_WAITING):
+        counter.do("paper", loaded=True)
+    assert counter.refused("paper", loaded=True) == "too-fast"
+    with counter:
+        counter.idle()
+
+
+def test_only_one_shop_holds_a_directory(directory):
+    lock = Lock(directory)
+    with pytest.raises(ShopError, match="open already .process %d" % os.getpid()):
+        Lock(directory)
+    lock.release()
+    Lock(directory).release()
+
+
+def test_a_half_made_shop_is_made_again(tmp_path):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards/000001.json").write_text("{")
+    (tmp_path / "flash.img").write_bytes(b"half")
+    with Counter(tmp_path) as counter:
+        counter.idle()
+
+
+def test_a_shop_of_another_version_is_refused(tmp_path):
+    (tmp_path / "shop.json").write_text('{"format": 99}')
+    with pytest.raises(ShopError, match="make reset"):
+        open_site(tmp_path, "kept")
+
+
+@pytest.mark.parametrize("state", [state for state in STARTS if state not in ("kept", "fresh")])
+def test_start_states(tmp_path, state):
+    with Counter(tmp_path, state) as counter:
+        parts = counter.idle()
+        rows = parts["journal"]["rows"]
+        assert parts["about"]["keyed"]
+        assert parts["paper"]["loaded"] == (state != "paper-out")
+        assert parts["network"]["state"] == ("down" if state in ("offline", "journal-full", "clock-lost") else "up")
+        assert (parts["journal"]["fill"] >= 80) == (state == "journal-full")
+        if state == "offline":
+            assert len(rows) == 6 and parts["journal"]["unsent"] == 6
+        if state in ("keyed", "paper-out", "clock-lost"):
+            assert rows == []
+
+
+def test_a_fresh_terminal_asks_for_its_keys_and_gets_them(tmp_path):
+    with Counter(tmp_path, "fresh") as counter:
+        parts = counter.sees("701")
+        assert not parts["about"]["keyed"]
+        counter.do("provision")
+        assert counter.idle()["about"]["keyed"]
+        counter.sell(1, 100)
