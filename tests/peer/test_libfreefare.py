@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from conftest import need
-from reader_on_pty import UID, reader_on_pty, run_on
+from reader_on_pty import UID, in_real_time, reader_on_pty, run_on
 
 from kassette_host.cards.an10922 import purse_key
 from kassette_host.cards.layout import DEBIT_KEY, Record
@@ -18,6 +18,7 @@ from kassette_host.virtual.pn532_pty import OPENING_MINOR, PUBLIC_MASTERS
 pytestmark = pytest.mark.peer
 
 
+@in_real_time
 def test_mifare_desfire_info():
     need("mifare-desfire-info", "libfreefare-bin")
     with reader_on_pty() as reader:
@@ -28,6 +29,7 @@ def test_mifare_desfire_info():
     assert "Free memory: 4" in text
 
 
+@in_real_time
 def test_a_factory_card_takes_an_ndef_message_and_is_formatted_again(tmp_path):
     """The legacy scheme: DES authentication, key change, MACed writes over several frames, FormatPICC."""
     need("mifare-desfire-create-ndef", "libfreefare-bin")
@@ -47,6 +49,7 @@ def test_a_factory_card_takes_an_ndef_message_and_is_formatted_again(tmp_path):
         assert reader.card().applications == {}
 
 
+@in_real_time
 def test_a_sale_through_libfreefare():
     need("mifare-desfire-info", "libfreefare-bin")
     assert ctypes.util.find_library("freefare"), "libfreefare0 comes with libfreefare-bin"

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 from conftest import need
-from reader_on_pty import reader_on_pty, run_on, split_frames
+from reader_on_pty import in_real_time, reader_on_pty, run_on, split_frames
 
 pytestmark = pytest.mark.peer
 
@@ -16,6 +16,7 @@ SOURCE = (
 )
 
 
+@in_real_time
 def test_nfc_list_names_the_card():
     need("nfc-list", "libnfc-bin")
     with reader_on_pty() as reader:
@@ -28,6 +29,7 @@ def test_nfc_list_names_the_card():
         assert "0 %s passive target(s) found" % kind in text
 
 
+@in_real_time
 def test_nfc_list_sees_an_empty_field():
     need("nfc-list", "libnfc-bin")
     with reader_on_pty("--empty") as reader:
@@ -49,6 +51,7 @@ def recorded(program, *options):
     return [{"program": name, "frame": frame.hex(), "data": data_of(frame).hex()} for frame in unique]
 
 
+@in_real_time
 def test_frames_of_libnfc_are_the_recorded_ones(request):
     need("nfc-list", "libnfc-bin")
     need("mifare-desfire-info", "libfreefare-bin")

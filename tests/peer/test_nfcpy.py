@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from reader_on_pty import UID, reader_on_pty, split_frames
+from reader_on_pty import UID, in_real_time, reader_on_pty, split_frames
 
 from kassette_host.virtual.hsu import ACK
 
@@ -47,6 +47,7 @@ def run(*options):
         return json.loads(done.stdout), reader.trace(">")
 
 
+@in_real_time
 def test_nfcpy_identifies_the_chip_and_a_type_4a_tag(request):
     said, stream = run()
     assert said["chip"] == "PN532v1.6"

@@ -6,7 +6,6 @@ The first line printed is the path to open. The keys are public: such a card is 
 import json
 import pathlib
 import signal
-import sys
 from typing import TextIO
 
 import click
@@ -14,8 +13,8 @@ import click
 from kassette_host.cards.layout import HEADER_VERSION, Header
 from kassette_host.cards.personalise import personalise
 from kassette_host.virtual.desfire import DesfireCard, activate
-from kassette_host.virtual.pn532 import Port, VirtualPN532
-from kassette_host.virtual.pty_port import PtyPort
+from kassette_host.virtual.pn532 import VirtualPN532
+from kassette_host.virtual.pty_port import PtyPort, serve
 
 PUBLIC_MASTERS = {number: bytes([0x10 + number]) * 16 for number in range(4)}
 OPENING_MINOR = 10_000
@@ -49,30 +48,23 @@ def _stop(number: int, frame) -> None:
 @click.option("--state", type=click.Path(path_type=pathlib.Path), help="Keep the card in this JSON file.")
 @click.option("--trace", type=click.File("w"), help="Write every byte on the line to this file.")
 def main(uid: str, factory: bool, empty: bool, state: pathlib.Path | None, trace: TextIO | None) -> None:
-    """Offer a virtual PN532 on a PTY until interrupted; the path is the first line printed."""
+    """Offer a virtual PN532 on a PTY until interrupted; the path is the first line printed.
+
+    The last line of the trace is the longest pause, in microseconds, that the machine made this process take.
+    """
     signal.signal(signal.SIGTERM, _stop)
     card = _card(bytes.fromhex(uid), factory, state)
     port = PtyPort()
-    reader = reader_with(port, [] if empty else [card])
     if trace:
         port.on_bytes = lambda direction, data: print(direction, data.hex(), file=trace, flush=True)
-    click.echo(port.path)
-    sys.stdout.flush()
-    try:
-        port.run(reader.receive)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        port.close()
-        if state:
-            state.write_text(json.dumps(card.to_state()))
-
-
-def reader_with(port: Port, cards: list[DesfireCard]) -> VirtualPN532:
     reader = VirtualPN532(port)
-    for card in cards:
+    if not empty:
         reader.put(card)
-    return reader
+    serve(port, reader, lambda path: print(path, flush=True))
+    if trace:
+        print("pause", port.worst_pause_us, file=trace)
+    if state:
+        state.write_text(json.dumps(card.to_state()))
 
 
 if __name__ == "__main__":

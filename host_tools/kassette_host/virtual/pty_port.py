@@ -1,6 +1,7 @@
 """A virtual UART on a PTY, in real time: other people's programs open it like a serial port.
 
-    serve(VirtualPN532)          prints nothing; see `pn532_pty` for a command that uses it
+    port = PtyPort()
+    serve(port, VirtualPrinter(port), print)
 
 Real time passes here, and the kernel's PTY knows no baud rate: bytes written at any rate arrive. The device still takes
 the time that its own rate needs.
@@ -16,6 +17,7 @@ from typing import Protocol
 from kassette_host.sim.timeline import Port, Timeline
 
 _READ_LEN = 4096
+_WAIT_S = 0.02
 
 
 class Uart(Protocol):
@@ -34,6 +36,7 @@ class PtyPort(Port):
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
+        self.worst_pause_us = 0  # the longest time in which the device was not looked after; 20 ms is usual
         self.on_bytes: Callable[[str, bytes], None] = lambda direction, data: None
         super().__init__(self._time, self._write)
 
@@ -49,10 +52,13 @@ class PtyPort(Port):
             pass  # nobody reads: a UART loses bytes then, too
 
     def run(self, receive: Callable[[bytes], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Carry bytes and time to the device until `is_wanted` says no; it is asked at least four times a second."""
+        """Carry bytes and time to the device until `is_wanted` says no; it is asked some fifty times a second."""
+        seen_us = self._real_us()
         while is_wanted():
             due_us = self._catch_up()
-            wait_s = 0.25 if due_us is None else min(0.25, max(0, due_us - self._real_us()) / 1e6)
+            now_us = self._real_us()
+            self.worst_pause_us, seen_us = max(self.worst_pause_us, now_us - seen_us), now_us
+            wait_s = _WAIT_S if due_us is None else min(_WAIT_S, max(0, due_us - now_us) / 1e6)
             if select.select([self._master], [], [], wait_s)[0]:
                 data = os.read(self._master, _READ_LEN)
                 self._catch_up()
@@ -72,10 +78,8 @@ class PtyPort(Port):
             self._time.run_next()
 
 
-def serve(make: Callable[[Port], Uart], announce: Callable[[str], None]) -> None:
-    """Offer the device that `make(port)` gives on a PTY until the process is interrupted; `announce` gets its path."""
-    port = PtyPort()
-    device = make(port)
+def serve(port: PtyPort, device: Uart, announce: Callable[[str], None]) -> None:
+    """Offer `device`, built on `port`, until the process is interrupted; `announce` gets the path first."""
     announce(port.path)
     try:
         port.run(device.receive)
