@@ -36,6 +36,7 @@ class PtyPort(Port):
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
+        self._seen_us = 0
         self.worst_pause_us = 0  # the longest time in which the device was not looked after; 20 ms is usual
         self.on_bytes: Callable[[str, bytes], None] = lambda direction, data: None
         super().__init__(self._time, self._write)
@@ -53,17 +54,27 @@ class PtyPort(Port):
 
     def run(self, receive: Callable[[bytes], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Carry bytes and time to the device until `is_wanted` says no; it is asked some fifty times a second."""
-        seen_us = self._real_us()
-        while is_wanted():
-            due_us = self._catch_up()
-            now_us = self._real_us()
-            self.worst_pause_us, seen_us = max(self.worst_pause_us, now_us - seen_us), now_us
-            wait_s = _WAIT_S if due_us is None else min(_WAIT_S, max(0, due_us - now_us) / 1e6)
-            if select.select([self._master], [], [], wait_s)[0]:
-                data = os.read(self._master, _READ_LEN)
-                self._catch_up()
-                self.on_bytes(">", data)
-                receive(data)
+        self._seen_us = self._real_us()
+        try:
+            while is_wanted():
+                self._turn(receive)
+        finally:
+            self._note_pause()
+
+    def _turn(self, receive: Callable[[bytes], None]) -> None:
+        due_us = self._catch_up()
+        self._note_pause()
+        wait_s = _WAIT_S if due_us is None else min(_WAIT_S, max(0, due_us - self._seen_us) / 1e6)
+        if select.select([self._master], [], [], wait_s)[0]:
+            data = os.read(self._master, _READ_LEN)
+            self._catch_up()
+            self.on_bytes(">", data)
+            receive(data)
+
+    def _note_pause(self) -> None:
+        now_us = self._real_us()
+        self.worst_pause_us = max(self.worst_pause_us, now_us - self._seen_us)
+        self._seen_us = now_us
 
     def _real_us(self) -> int:
         return (time.monotonic_ns() - self._started_ns) // 1000
