@@ -3,12 +3,14 @@
 Like the chip's own main.py it knows nothing but how to find a whole bundle in one of the two slots.
 """
 
+import gc
 import sys
 
 from shared import bundle_vfs
 from sim import hostlink
 
 _SLOTS = ((3, "A"), (4, "B"))
+_PARTS = ("core", "books", "counter", "terminal")  # the linked modules, in the order that fits the smallest heap
 
 
 def mount(sizes):
@@ -32,9 +34,12 @@ def main(wire, relay, build_time, *sizes):
     sizes = [int(size) for size in sizes]
     hostlink.connect(wire.encode())
     mount(sizes)
-    from kassette import core  # the board and the application, linked into one module
+    for part in _PARTS:
+        __import__("kassette." + part)
+        gc.collect()
+    from kassette import core, terminal
 
-    core.main(core.Board(sizes, relay.encode(), int(build_time), lambda name: open("/bundle/data/" + name, "rb")))
+    terminal.main(core.Board(sizes, relay.encode(), int(build_time), lambda name: open("/bundle/data/" + name, "rb")))
 
 
 main(*sys.argv[1:])

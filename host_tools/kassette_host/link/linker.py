@@ -10,14 +10,20 @@ from kassette_host.link.module import Module, Symbol
 from kassette_host.link.names import Names, assign
 from kassette_host.link.program import Program
 from kassette_host.link.rewrite import rewrite
+from kassette_host.link.shake import shake
+from kassette_host.link.shorten import shorten
 
 
 class Linked(NamedTuple):
-    """`sources`: dotted name -> source of each unit. `groups`, `places`: of a merged one, its modules and its lines."""
+    """`sources`: dotted name -> source of each unit. `groups`, `places`: of a merged one, its modules and its lines.
+
+    `gone`: what was left out, because nothing in the bundle names it.
+    """
 
     sources: dict[str, str]
     groups: dict[str, list[str]]
     places: dict[str, list[Place]]
+    gone: list[str]
 
 
 def link(
@@ -38,10 +44,13 @@ def link(
         name: Module(name, source, paths.get(name, name.replace(".", "/") + ".py"), sources, loaded)
         for name, source in sources.items()
     }
+    everything = list(modules.values())
+    gone = shake(everything, {name for _, name in exports})
+    shorten(everything)
     program = Program(modules, parts)
     for module in modules.values():
         check(program, module)
-    linked = Linked({}, {}, {})
+    linked = Linked({}, {}, {}, gone)
     fixed = {Symbol(*symbol): name for symbol, name in exports.items()}
     all_names: list[Names] = []
     for unit in program.units:

@@ -41,46 +41,51 @@ class Module:
         except SyntaxError as error:
             raise LinkError("%s:%s: %s" % (path, error.lineno, error.msg)) from error
         _Lean(self).visit(self.tree)
+        self._bundle = bundle
+        self._loaded = loaded
+        self.analyse()
+
+    def analyse(self) -> None:
+        """Find out about scopes and imports, again after the tree was changed."""
         self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
         self.scopes = Scopes(self.tree)
-        self.imports = list(self._imports(bundle, loaded))
+        self.scope_of: dict[ast.AST, Scope] = {node: scope for node, _, scope in self.scopes.uses}
+        self.imports = list(self._imports())
         self.by_alias = {item.alias: item for item in self.imports}
 
     def error(self, node: ast.AST, text: str) -> LinkError:
         """What to raise about a place in this module."""
         return LinkError("%s:%d: %s" % (self.path, getattr(node, "lineno", 1), text))
 
-    def _imports(self, bundle: Collection[str], loaded: Collection[str]) -> Iterator[Import]:
+    def _imports(self) -> Iterator[Import]:
         for alias, _, scope in self.scopes.uses:
             if not isinstance(alias, ast.alias):
                 continue
             statement = self.parents[alias]
             assert isinstance(statement, (ast.Import, ast.ImportFrom))
             if isinstance(statement, ast.ImportFrom):
-                target = self._from(alias, statement, bundle, loaded)
+                target = self._from(alias, statement)
             else:
-                target = self._plain(alias, statement, bundle)
+                target = self._plain(alias, statement)
             yield Import(alias, statement, scope, target)
 
-    def _from(
-        self, alias: ast.alias, statement: ast.ImportFrom, bundle: Collection[str], loaded: Collection[str]
-    ) -> Symbol:
+    def _from(self, alias: ast.alias, statement: ast.ImportFrom) -> Symbol:
         if statement.level or not statement.module:
             raise self.error(statement, "a relative import")
         if alias.name == "*":
             raise self.error(statement, "a star import: nobody can say which names it binds")
         submodule = "%s.%s" % (statement.module, alias.name)
-        if submodule in bundle:
+        if submodule in self._bundle:
             return Symbol(submodule, None)
-        if statement.module in bundle:
+        if statement.module in self._bundle:
             return Symbol(statement.module, alias.name)
-        is_loaded = submodule in loaded or statement.module in loaded
-        if not is_loaded and any(name.startswith(statement.module + ".") for name in bundle):
+        is_loaded = submodule in self._loaded or statement.module in self._loaded
+        if not is_loaded and any(name.startswith(statement.module + ".") for name in self._bundle):
             raise self.error(statement, "%s is not in the bundle" % submodule)
         return Symbol("@" + statement.module, alias.name)
 
-    def _plain(self, alias: ast.alias, statement: ast.Import, bundle: Collection[str]) -> Symbol:
-        tops = {name.split(".")[0] for name in bundle}
+    def _plain(self, alias: ast.alias, statement: ast.Import) -> Symbol:
+        tops = {name.split(".")[0] for name in self._bundle}
         if alias.name.split(".")[0] in tops:
             raise self.error(statement, "import %s: write from .. import .., whose uses can be followed" % alias.name)
         if "." in alias.name and not alias.asname:

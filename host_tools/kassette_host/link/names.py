@@ -5,6 +5,7 @@ from itertools import count
 
 from kassette_host.link.module import LinkError, Module, Symbol
 from kassette_host.link.program import Program, Unit
+from kassette_host.link.shorten import short_names
 
 Names = dict[Symbol, str]
 
@@ -21,7 +22,9 @@ def assign(program: Program, unit: Unit, exports: Names) -> Names:
         _collect(program, unit, module, taken, hidden)
     names: Names = {}
     for symbol in hidden:
-        fixed = exports.get(symbol) if unit.is_merged or symbol.module[0] == "@" else symbol.name
+        fixed = exports.get(symbol)
+        if not unit.is_merged and symbol.module == unit.name and str(symbol.name)[0] != "_":
+            fixed = symbol.name  # a module that stays by itself is used by its names
         if fixed:
             if fixed in taken or fixed in hidden[symbol]:
                 raise LinkError("%s.%s can't be exported as %s" % (symbol.module, symbol.name, fixed))
@@ -43,6 +46,8 @@ def is_real(program: Program, unit: Unit, symbol: Symbol) -> bool:
 
 def _candidates(symbol: Symbol) -> Iterator[str]:
     base = symbol.name or symbol.module[1:].rsplit(".", 1)[-1]
+    if base[0] == "_":
+        yield from short_names()
     yield base
     for number in count(2):
         yield "%s%d" % (base, number)

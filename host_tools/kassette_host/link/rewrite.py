@@ -6,7 +6,6 @@ from kassette_host.link.constants import literal
 from kassette_host.link.module import Module, Symbol
 from kassette_host.link.names import Names, is_real
 from kassette_host.link.program import Program, Unit, constant_name
-from kassette_host.link.scopes import Scope
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -18,7 +17,7 @@ class _Rewriter(ast.NodeTransformer):
         self._module = module
         self._names = names
         self._imported = imported
-        self._scope_of: dict[ast.AST, Scope] = {node: scope for node, _, scope in module.scopes.uses}
+        self._scope_of = module.scope_of
 
     def _target(self, node: ast.AST, name: str) -> Symbol | None:
         return self._program.target(self._module, self._scope_of[node], name)
