@@ -91,8 +91,8 @@ class PtyPort(Port):
 
 def serve(port: PtyPort, device: Uart, announce: Callable[[str], None]) -> None:
     """Offer `device`, built on `port`, until the process is interrupted; `announce` gets the path first."""
-    announce(port.path)
     try:
+        announce(port.path)
         port.run(device.receive)
     except KeyboardInterrupt:
         pass
