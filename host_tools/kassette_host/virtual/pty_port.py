@@ -42,6 +42,7 @@ class PtyPort(Port):
         super().__init__(self._time, self._write)
 
     def close(self) -> None:
+        self._note_pause()
         os.close(self._master)
         os.close(self._slave)
 
@@ -54,12 +55,8 @@ class PtyPort(Port):
 
     def run(self, receive: Callable[[bytes], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Carry bytes and time to the device until `is_wanted` says no; it is asked some fifty times a second."""
-        self._seen_us = self._real_us()
-        try:
-            while is_wanted():
-                self._turn(receive)
-        finally:
-            self._note_pause()
+        while is_wanted():
+            self._turn(receive)
 
     def _turn(self, receive: Callable[[bytes], None]) -> None:
         due_us = self._catch_up()
