@@ -2,8 +2,8 @@
 
 mbedTLS shakes hands inside the first write, flight by flight; between two flights the task waits for the socket, and
 cancelling it there abandons the handshake. (MicroPython has no other sign that a handshake is over: `cipher()` before
-that crashes, a read that waits looks the same before and after.) So `connect` ends when the first flight has left, and
-the first `write` is what raises Fault(503).
+that crashes, a read that waits looks the same before and after.) So `connect` ends when the connection stands, and the
+first `write` is what raises Fault(503).
 
 Seen on the interpreter (each has a test): a client context accepts any server until CERT_REQUIRED is set, which then
 needs `server_hostname`; certificates and keys have to be `bytes`; the dates are checked against the system's clock.
@@ -21,12 +21,13 @@ from kassette.errors import Fault
 
 _E_SILENT = const(502)
 _E_TLS = const(503)
+_STANDS = (106, 127)  # EISCONN of Linux, of newlib
 _READ = const(0)
 _WRITE = const(1)
 
 
 async def connect(family: int, address, tls, timeout_ms: int) -> "TlsStream":
-    """Connect to `address`, a socket address of `family` as `getaddrinfo` gives it, and send the first flight.
+    """Connect to `address`, a socket address of `family` as `getaddrinfo` gives it; hands are shaken by the first write.
 
     `tls` is a `hal.TlsIdentity`. Raises Fault: 502 nobody there within `timeout_ms`, 503 the identity is no use.
     """
@@ -48,14 +49,9 @@ def _wrap(sock, tls):
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(tls.client_cert, tls.client_key)
         context.load_verify_locations(cadata=tls.server_ca)
-        wrapped = context.wrap_socket(sock, server_hostname=tls.host, do_handshake_on_connect=False)
-    except (OSError, ValueError) as error:
+        return context.wrap_socket(sock, server_hostname=tls.host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as error:  # ValueError: a certificate, in words
         raise _fault(_E_TLS, error)
-    try:
-        wrapped.read(1)  # the first flight; this early nothing can be read
-    except OSError as error:  # the connection never stood
-        raise _fault(_E_SILENT, error)
-    return wrapped
 
 
 class TlsStream:
@@ -95,7 +91,7 @@ class TlsStream:
     def _try(self, call, argument):
         try:
             return call(argument)
-        except (OSError, ValueError) as error:  # ValueError: the certificate, in words
+        except (OSError, ValueError) as error:
             raise _fault(self._code, error)
 
 
@@ -111,7 +107,16 @@ async def _connected(sock, address):
     except OSError as error:
         if error.errno != EINPROGRESS:
             raise _fault(_E_SILENT, error)
-    await _ready(sock, _WRITE)
+        await _ready(sock, _WRITE)
+        _ask_how_it_went(sock, address)
+
+
+def _ask_how_it_went(sock, address):
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.errno not in _STANDS:
+            raise _fault(_E_SILENT, error)
 
 
 async def _within(step, timeout_ms):
