@@ -25,7 +25,7 @@ from kassette.codec import records
 from kassette.codec.card_record import pack_record
 from kassette_host.backoffice import booking, checks, evidence, ledger, mismatch, orders, register, rules
 from kassette_host.backoffice.card_record import parse
-from kassette_host.backoffice.schema import intents, metadata, mismatches, posting_sets, slips
+from kassette_host.backoffice.schema import card_records, intents, metadata, mismatches, posting_sets, slips
 from kassette_host.backoffice.store import Store
 
 _JOURNAL = 7
@@ -88,6 +88,11 @@ class Office:
     def findings(self):
         with self.store.reading() as db:
             return [finding.kind for finding in checks.findings(db)]
+
+    def read_sequences(self):
+        """Numbers of the cards' records that were read back, not only claimed."""
+        with self.store.reading() as db:
+            return set(db.scalars(select(card_records.c.sequence).where(card_records.c.is_read)))
 
     def assert_clean(self):
         assert self.kinds() == [] and self.findings() == []
@@ -279,6 +284,44 @@ def test_a_till_that_denies_what_the_card_proves_is_a_mismatch():
             other.send(i)
         assert other.kinds() == [mismatch.WITNESS]
         _assert_terms(other, balances=98_450, takings=300, suspense=1250)
+
+
+def test_goods_given_that_the_card_has_paid_are_a_sale_whatever_the_till_said_last():
+    office = Office(cards=1)
+    till, card = office.tills[0], office.cards[0]
+    sale = till.sell(card, 1250, TORN_DONE)
+    till.decide(sale, "given")
+    till.write(records.NOT_DEBITED, sale.serial, sale.slip, 804, 1)
+    office.tills[1].sell(card, 300)
+    office.send_all()
+    assert office.kinds() == [mismatch.WITNESS] and office.outcome(sale) == "committed"
+    _assert_terms(office, balances=98_450, takings=1550, suspense=0, write_offs=0)
+
+
+def test_a_card_tells_of_a_terminal_that_is_enrolled_later():
+    office = Office(cards=1, tills=1)
+    late = Till(0x999, _JOURNAL, PaperJournal(b"late"))
+    sale = late.sell(office.cards[0], 1250, TORN_DONE)
+    office.tills[0].sell(office.cards[0], 300)
+    office.send(0)
+    assert office.kinds() == [mismatch.WITNESS]
+    _assert_terms(office, balances=99_700, takings=300)
+    office.tills.append(late)
+    office.sent.append(0)
+    office._enrol(0x999)
+    office.send(1)
+    assert office.outcome(sale, till=1) == "committed"
+    _assert_terms(office, balances=98_450, takings=1550)
+
+
+def test_a_record_counts_as_read_from_the_card_once_a_later_tap_has_seen_it():
+    office = Office(cards=1)
+    office.tills[0].sell(office.cards[0], 100)
+    office.send(0)
+    assert office.read_sequences() == {0}
+    office.tills[1].sell(office.cards[0], 100)
+    office.send(1)
+    assert office.read_sequences() == {0, 1}
 
 
 def test_a_card_that_names_a_serial_without_an_intent_is_a_mismatch():

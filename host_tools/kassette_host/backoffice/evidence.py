@@ -4,14 +4,28 @@ A record reaches the back office in three ways: claimed by the terminal that wro
 card (the newest record in every INTENT, the record in a LATE_COMMIT), or read by the back office in a credit session.
 """
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from kassette_host.backoffice import mismatch, orders, rules, settlement
 from kassette_host.backoffice.card_record import CREDIT, DEBIT, CardRecord
 from kassette_host.backoffice.schema import card_records, intents, journals, terminals
-from kassette_host.backoffice.settlement import Key
+from kassette_host.backoffice.settlement import Key, place
 from kassette_host.backoffice.store import Books
 
+# Built once, as in `settlement`.
+_known = card_records.c
+_AT_SEQUENCE = select(card_records).where(_known.card == bindparam("card"), _known.sequence == bindparam("sequence"))
+_READ = (
+    update(card_records)
+    .where(*(column == bindparam("b_" + column.name) for column in card_records.primary_key))
+    .values(is_read=True)
+)
+_UNPROVEN = select(intents.c.terminal, intents.c.journal_id, intents.c.serial).where(
+    intents.c.card == bindparam("card"),
+    intents.c.sequence_before == bindparam("sequence"),
+    intents.c.proof == rules.UNPROVEN,
+    intents.c.said != rules.COMMITTED,
+)
 _KEPT = ("type", "terminal", "journal_id", "serial", "amount", "balance_after")
 
 
@@ -36,12 +50,15 @@ def witness(books: Books, card: int, record: CardRecord, reporter: Key | None) -
 
 
 def proof_for(db: Connection, key: Key, card: int, sequence_before: int) -> tuple[str, str]:
-    """What the records known so far prove about an intent that arrives only now: (proof, source)."""
+    """What the records known so far prove about an intent that arrives only now: (proof, source).
+
+    A record that names it can only have been read from the card: nobody has claimed to have written it yet.
+    """
     row = card_records.c
     at_its_place = row.sequence == sequence_before + 1
     found = list(db.execute(select(card_records).where(row.card == card, or_(at_its_place, row.serial == key[2]))))
     for record in found:
-        if _is_of(record, key) and record.is_read:
+        if _is_of(record, key):
             return rules.DEBITED, record.source
     for record in found:
         if not _is_of(record, key) and record.sequence == sequence_before + 1:
@@ -61,25 +78,26 @@ def disprove_earlier(books: Books, key: Key, slip: int, card: int, sequence: int
     One that did, and was seen at the counter, means that the card has gone back: a clone or a roll-back.
     """
     row = intents.c
+    unproven = books.db.execute(_UNPROVEN, {"card": card, "sequence": sequence})
+    _disprove(books, [tuple(one) for one in unproven if one[:2] == key[:2] and one[2] < key[2]], "entry:%d:%d:%d" % key)
     earlier = (row.terminal == key[0], row.journal_id == key[1], row.serial < key[2], row.card == card)
-    _disprove(books, (*earlier, row.sequence_before == sequence), "entry:%d:%d:%d" % key)
     undone = (row.sequence_before >= sequence, row.said == rules.COMMITTED)
     newest = books.db.scalar(select(func.max(row.sequence_before)).where(*earlier, *undone))
     if newest is not None:
         text = "the card is back at no. %d of its records, it was at no. %d here" % (sequence, newest + 1)
-        mismatch.report(books, mismatch.CARD_BACK, key, text, slip=slip, card=card, **_place(key))
+        mismatch.report(books, mismatch.CARD_BACK, key, text, slip=slip, card=card, **place(key))
 
 
 def report_absent(books: Books, key: Key, card: int) -> None:
     """Report that a card names an intent which its journal, complete up to there, does not hold."""
     text = "the card was debited under a serial that is no intent in the journal"
-    mismatch.report(books, mismatch.WITNESS, ("absent", *key), text, card=card, **_place(key))
+    mismatch.report(books, mismatch.WITNESS, ("absent", *key), text, card=card, **place(key))
 
 
 def report_denied(books: Books, key: Key, slip: int | None, card: int) -> None:
     """Report that a card was debited by an intent of which the terminal said that it was not."""
     text = "the card was debited, though the terminal said that it was not"
-    mismatch.report(books, mismatch.WITNESS, ("denied", *key), text, slip=slip, card=card, **_place(key))
+    mismatch.report(books, mismatch.WITNESS, ("denied", *key), text, slip=slip, card=card, **place(key))
 
 
 def compare_told(books: Books, key: Key) -> None:
@@ -94,7 +112,7 @@ def compare_told(books: Books, key: Key) -> None:
 def _compare(books: Books, intent, card: int, amount: int, tag5: str) -> None:
     """Report where an intent and its record on a card differ: card, amount, branch of the journal."""
     key = (intent.terminal, intent.journal_id, intent.serial)
-    where = {**_place(key), "slip": intent.slip, "card": card}
+    where = {**place(key), "slip": intent.slip, "card": card}
     if intent.card != card or intent.amount != amount:
         text = "the card's record of it has another %s" % ("card" if intent.card != card else "amount")
         mismatch.report(books, mismatch.RECORD, ("card", *key), text, **where)
@@ -107,24 +125,18 @@ def _is_of(record, key: Key) -> bool:
     return record.type == DEBIT and (record.terminal, record.journal_id, record.serial) == key
 
 
-def _place(key: Key) -> dict[str, int]:
-    return {"terminal": key[0], "journal_id": key[1], "serial": key[2]}
-
-
 def _keep(books: Books, card: int, record: CardRecord, is_read: bool, source: str) -> None:
-    row = card_records.c
-    place = {"card": card, "sequence": record.sequence, "digest": record.digest}
-    known = list(books.db.execute(select(card_records).where(row.card == card, row.sequence == record.sequence)))
+    named = {"card": card, "sequence": record.sequence, "digest": record.digest}
+    known = list(books.db.execute(_AT_SEQUENCE, {"card": card, "sequence": record.sequence}))
     same = next((one for one in known if one.digest == record.digest), None)
     if same is None:
         values = {name: getattr(record, name) for name in _KEPT}
         values |= {"tag5": record.tag5.hex(), "is_read": is_read, "source": source}
-        books.db.execute(insert(card_records).values(**place, **values))
+        books.db.execute(insert(card_records), named | values)
         if known:
             _report_twice(books, card, record, known[0])
     elif is_read and not same.is_read:
-        where = [getattr(row, name) == value for name, value in place.items()]
-        books.db.execute(update(card_records).where(*where).values(is_read=True))
+        books.db.execute(_READ, {"b_" + name: value for name, value in named.items()})
 
 
 def _report_twice(books: Books, card: int, record: CardRecord, other) -> None:
@@ -133,7 +145,7 @@ def _report_twice(books: Books, card: int, record: CardRecord, other) -> None:
     if record.type == DEBIT:
         key = (record.terminal, record.journal_id, record.serial)
         intent = settlement.find(books.db, key)
-        where |= {**_place(key), "slip": intent.slip if intent else None}
+        where |= {**place(key), "slip": intent.slip if intent else None}
     mismatch.report(books, mismatch.CARD_TWICE, (card, record.sequence, record.digest), text, **where)
 
 
@@ -151,7 +163,7 @@ def _prove_debit(books: Books, card: int, record: CardRecord, reporter: Key | No
     if intent is None:
         if books.db.scalar(select(terminals.c.number).where(terminals.c.number == key[0])) is None:
             text = "the card was debited by a terminal that is not enrolled here"
-            mismatch.report(books, mismatch.WITNESS, ("terminal", *key), text, card=card, **_place(key))
+            mismatch.report(books, mismatch.WITNESS, ("terminal", *key), text, card=card, **place(key))
             return
         _imagine(books, key, card, record, reporter, source)
     else:
@@ -190,20 +202,12 @@ def _imagine(books: Books, key: Key, card: int, record: CardRecord, reporter: Ke
 
 def _disprove_others(books: Books, card: int, record: CardRecord, source: str) -> None:
     """Intents that would have written this very sequence number, and did not: another record stands there."""
-    row = intents.c
-    others = [row.card == card, row.sequence_before == record.sequence - 1]
-    if record.type == DEBIT:
-        own = (row.terminal == record.terminal, row.journal_id == record.journal_id, row.serial == record.serial)
-        others.append(~and_(*own))
-    _disprove(books, others, source)
+    own = (record.terminal, record.journal_id, record.serial) if record.type == DEBIT else None
+    found = books.db.execute(_UNPROVEN, {"card": card, "sequence": record.sequence - 1})
+    _disprove(books, [tuple(key) for key in found if tuple(key) != own], source)
 
 
-def _disprove(books: Books, which, source: str) -> None:
-    row = intents.c
-    query = select(row.terminal, row.journal_id, row.serial).where(
-        *which, row.proof == rules.UNPROVEN, row.said != rules.COMMITTED
-    )
-    for terminal, journal_id, serial in list(books.db.execute(query)):
-        key = (terminal, journal_id, serial)
+def _disprove(books: Books, keys: list[Key], source: str) -> None:
+    for key in keys:
         settlement.learn(books, key, proof=rules.NOT_DEBITED, proof_source=source)
         settlement.settle(books, key)

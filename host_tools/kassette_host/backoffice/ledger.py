@@ -4,13 +4,23 @@ Debits are positive, credits negative. A source (an intent, a credit order) owns
 missing between what the source has moved so far and what it should have moved.
 """
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from kassette_host.backoffice.rules import CARD, FLOAT, PENDING, SUSPENSE, TAKINGS, WRITE_OFF, Moves
 from kassette_host.backoffice.schema import posting_sets, postings
 from kassette_host.backoffice.store import Books
 
 ACCOUNTS = (CARD, TAKINGS, PENDING, SUSPENSE, WRITE_OFF, FLOAT)
+
+
+_total = func.sum(postings.c.amount)
+_POSTED = (
+    select(postings.c.account, postings.c.owner, _total)
+    .where(postings.c.source == bindparam("source"))
+    .group_by(postings.c.account, postings.c.owner)
+    .having(_total != 0)
+)
+_NEWEST = select(func.max(posting_sets.c.step)).where(posting_sets.c.source == bindparam("source"))
 
 
 class Unbalanced(Exception):
@@ -27,14 +37,7 @@ def order_source(number: int) -> str:
 
 def posted(db: Connection, source: str) -> Moves:
     """What `source` has moved so far, without the accounts where it comes to nothing."""
-    total = func.sum(postings.c.amount)
-    query = (
-        select(postings.c.account, postings.c.owner, total)
-        .where(postings.c.source == source)
-        .group_by(postings.c.account, postings.c.owner)
-        .having(total != 0)
-    )
-    return {(account, owner): amount for account, owner, amount in db.execute(query)}
+    return {(account, owner): amount for account, owner, amount in db.execute(_POSTED, {"source": source})}
 
 
 def adjust(books: Books, source: str, target: Moves, reason: str) -> bool:
@@ -50,9 +53,9 @@ def adjust(books: Books, source: str, target: Moves, reason: str) -> bool:
         raise Unbalanced(source)
     if not moves:
         return False
-    newest = db.scalar(select(func.max(posting_sets.c.step)).where(posting_sets.c.source == source))
+    newest = db.scalar(_NEWEST, {"source": source})
     step = 0 if newest is None else newest + 1
-    db.execute(insert(posting_sets).values(source=source, step=step, reason=reason, posted_at=books.now))
+    db.execute(insert(posting_sets), {"source": source, "step": step, "reason": reason, "posted_at": books.now})
     rows = [
         {"source": source, "step": step, "account": account, "owner": owner, "amount": amount}
         for (account, owner), amount in sorted(moves.items())

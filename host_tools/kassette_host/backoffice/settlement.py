@@ -1,6 +1,6 @@
 """From facts to books: reads everything known of a slip, projects it by `rules`, posts what the ledger lacks."""
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from kassette_host.backoffice import ledger, rules
 from kassette_host.backoffice.schema import intents, slips
@@ -8,20 +8,29 @@ from kassette_host.backoffice.store import Books
 
 Key = tuple[int, int, int]  # terminal, journal id, serial of the intent
 
+# The statements of every record are built once: building one takes longer than running it.
+_row = intents.c
+_OF_JOURNAL = (_row.terminal == bindparam("terminal"), _row.journal_id == bindparam("journal_id"))
+_FIND = select(intents).where(*_OF_JOURNAL, _row.serial == bindparam("serial"))
+_ATTEMPTS = select(intents).where(*_OF_JOURNAL, _row.slip == bindparam("slip")).order_by(_row.serial)
+_LEARN = update(intents).where(*(column == bindparam("b_" + column.name) for column in intents.primary_key))
+_SHOWN = select(slips).where(*(column == bindparam(column.name) for column in slips.primary_key))
+_SHOW = update(slips).where(*(column == bindparam("b_" + column.name) for column in slips.primary_key))
+
+
+def place(key: Key) -> dict[str, int]:
+    """The names of a key's parts, as the tables have them."""
+    return {"terminal": key[0], "journal_id": key[1], "serial": key[2]}
+
 
 def find(db: Connection, key: Key) -> Row | None:
     """The facts about one intent."""
-    row = intents.c
-    return db.execute(
-        select(intents).where(row.terminal == key[0], row.journal_id == key[1], row.serial == key[2])
-    ).first()
+    return db.execute(_FIND, place(key)).first()
 
 
 def learn(books: Books, key: Key, **facts) -> None:
     """Change what is known of an intent; nothing is booked before `settle`."""
-    row = intents.c
-    where = (row.terminal == key[0], row.journal_id == key[1], row.serial == key[2])
-    books.db.execute(update(intents).where(*where).values(**facts))
+    books.db.execute(_LEARN, {"b_" + name: value for name, value in place(key).items()} | facts)
 
 
 def add(books: Books, key: Key, **facts) -> None:
@@ -38,8 +47,7 @@ def add(books: Books, key: Key, **facts) -> None:
         "proof": rules.UNPROVEN,
         "proof_source": "",
     }
-    place = {"terminal": key[0], "journal_id": key[1], "serial": key[2]}
-    books.db.execute(insert(intents).values(**place, **unknown | facts))
+    books.db.execute(insert(intents), place(key) | unknown | facts)
 
 
 def settle(books: Books, key: Key) -> None:
@@ -59,9 +67,7 @@ def settle(books: Books, key: Key) -> None:
 
 def attempts_of(db: Connection, terminal: int, journal_id: int, slip: int) -> list[Row]:
     """Every intent of a slip, in the order of the journal."""
-    row = intents.c
-    where = (row.terminal == terminal, row.journal_id == journal_id, row.slip == slip)
-    return list(db.execute(select(intents).where(*where).order_by(row.serial)))
+    return list(db.execute(_ATTEMPTS, {"terminal": terminal, "journal_id": journal_id, "slip": slip}))
 
 
 def _attempt(row: Row) -> rules.Attempt:
@@ -69,7 +75,6 @@ def _attempt(row: Row) -> rules.Attempt:
 
 
 def _show(books: Books, slip: int, decisive: Row, outcome: str) -> None:
-    row = slips.c
     values = {
         "outcome": outcome,
         "amount": decisive.amount,
@@ -78,10 +83,10 @@ def _show(books: Books, slip: int, decisive: Row, outcome: str) -> None:
         "time": decisive.time,
         "clock_trusted": decisive.clock_trusted,
     }
-    place = {"terminal": decisive.terminal, "journal_id": decisive.journal_id, "slip": slip}
-    where = [getattr(row, name) == value for name, value in place.items()]
-    shown = books.db.execute(select(slips).where(*where)).first()
+    named = {"terminal": decisive.terminal, "journal_id": decisive.journal_id, "slip": slip}
+    shown = books.db.execute(_SHOWN, named).first()
     if shown is None:
-        books.db.execute(insert(slips).values(**place, **values, changed_at=books.now))
+        books.db.execute(insert(slips), named | values | {"changed_at": books.now})
     elif any(getattr(shown, name) != value for name, value in values.items()):
-        books.db.execute(update(slips).where(*where).values(**values, changed_at=books.now))
+        where = {"b_" + name: value for name, value in named.items()}
+        books.db.execute(_SHOW, where | values | {"changed_at": books.now})
