@@ -19,8 +19,9 @@ from kassette_host.sim.power import PowerCut
 from kassette_host.sim.wire import FirmwareGone
 
 MAX_WAITING = 200  # commands; a page that sends more, faster than they are done, is refused
-_LATE_US = 1_000_000  # a host that was busy or asleep for longer: the terminal did not live meanwhile
-_LOOK_S = 1.0  # without power nothing happens by itself; the ages on the page still grow
+_LATE_US = 1_000_000  # a host that did not wake up for so long: the terminal did not live meanwhile
+_LOOK_US = 1_000_000  # without power nothing happens by itself; the ages on the page still grow
+_NEVER_US = 1 << 62
 
 Refused = Callable[[Refusal], None]
 _WAKE = Command("wake", {})
@@ -39,6 +40,10 @@ class Pace:
 
     def now_us(self) -> int:
         return self._ahead_us + time.monotonic_ns() // 1000
+
+    def skip(self, us: int) -> None:
+        """The last `us` have not passed for the terminal."""
+        self._ahead_us -= us
 
 
 class Till:
@@ -127,21 +132,21 @@ class Till:
             self._hands.note_fault(str(gone))
 
     def _catch_up(self) -> None:
-        late_us = self._pace.now_us() - self._terminal.timeline.now_us
-        if late_us > _LATE_US:
-            self._pace.set(self._terminal.timeline.now_us)
         self._terminal.run_to(self._pace.now_us())
 
     def _wait(self) -> list[tuple[Command, Refused]]:
         """Sleep until the terminal or a command needs attention; all commands that are there then."""
-        due_us = self._terminal.next_us()
-        seconds = _LOOK_S if due_us is None else (due_us - self._pace.now_us()) / 1e6
+        now_us = self._pace.now_us()
+        due_us = min(self._terminal.next_us() or _NEVER_US, now_us + _LOOK_US)
         commands = []
         try:
-            commands.append(self._commands.get(timeout=min(_LOOK_S, max(0.0, seconds))))
+            commands.append(self._commands.get(timeout=max(0, due_us - now_us) / 1e6))
             while True:
                 commands.append(self._commands.get_nowait())
         except queue.Empty:
+            overslept_us = self._pace.now_us() - due_us
+            if overslept_us > _LATE_US:
+                self._pace.skip(overslept_us)
             return commands
 
 
