@@ -36,7 +36,7 @@ async def connect(family: int, address, tls, timeout_ms: int) -> "TlsStream":
     try:
         sock.setblocking(False)
         await _within(_connected(sock, address), timeout_ms)
-        stream = TlsStream(_wrap(sock, tls))
+        stream = TlsStream(sock, _wrap(sock, tls))
     finally:
         if not stream:
             sock.close()
@@ -57,7 +57,8 @@ def _wrap(sock, tls):
 class TlsStream:
     """See `hal.Stream`. After a Fault the stream is of no more use but to be closed."""
 
-    def __init__(self, wrapped):
+    def __init__(self, sock, wrapped):
+        self._sock = sock
         self._tls = wrapped
         self._code = _E_TLS  # of an error now; the connection's own once hands are shaken
 
@@ -71,6 +72,7 @@ class TlsStream:
 
     def close(self) -> None:
         self._tls.close()
+        self._sock.close()  # which the line above forgets after a refused certificate
 
     async def _write(self, data):
         while len(data):

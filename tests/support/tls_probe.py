@@ -1,6 +1,7 @@
 """Run by MicroPython: one connection of `shared.tls_stream`, told on stdout. tls_probe.py PORT FOLDER HOST STEP..."""
 
 import asyncio
+import os
 import socket
 import sys
 from asyncio import core
@@ -33,6 +34,13 @@ class Meter(core.IOQueue):
 async def play(port, identity, steps):
     address = socket.getaddrinfo("127.0.0.1", port)[0][-1]
     stream = await tls_stream.connect(socket.AF_INET, address, identity, _MS if steps[0].isupper() else _LONG_MS)
+    try:
+        await converse(stream, steps)
+    finally:
+        stream.close()
+
+
+async def converse(stream, steps):
     buffer = memoryview(bytearray(100))
     for step in steps:
         ms = _MS if step.isupper() else _LONG_MS
@@ -51,10 +59,10 @@ async def play(port, identity, steps):
                 await task
             except asyncio.CancelledError:
                 print("abandoned")
-    stream.close()
 
 
 def main(port, folder, host, *steps):
+    files = len(os.listdir("/proc/self/fd"))
     core.IOQueue = Meter
     core.new_event_loop()
     try:
@@ -63,6 +71,7 @@ def main(port, folder, host, *steps):
     except Fault as fault:
         print("fault", fault.code, fault.at)
     print("turns", Meter.turns)
+    print("files", len(os.listdir("/proc/self/fd")) - files)
 
 
 main(*sys.argv[1:])
