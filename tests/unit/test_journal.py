@@ -277,6 +277,14 @@ def test_the_age_of_the_oldest_unsent_record():
     assert mounted(flash)[0].oldest_unsent_time == NOON  # what is not durable is sent again
 
 
+def test_the_age_of_a_damaged_record_does_not_stop_the_screen():
+    flash, journal = fresh()
+    fill(journal, 40)
+    journal, _ = mounted(flash)
+    flash.memory[journal.at(1, 1) + 20] ^= 3
+    assert journal.oldest_unsent_time == 0
+
+
 def test_slots_start_with_the_header_of_a_sector_that_begins_there():
     _, journal = fresh()
     fill(journal, 40)
@@ -388,6 +396,7 @@ def test_one_rotten_bit_in_a_sealed_sector_is_no_damage():
                 flash.memory[at] ^= 1 << (bit & 7)
                 journal.check_sealed(1)
                 journal.check_sealed(2)
+                assert numbers(journal)[::7] == list(range(0, 70, 7))
                 flash.memory[at] ^= 1 << (bit & 7)
 
 

@@ -523,7 +523,10 @@ class Journal:
             return 0
         if self._old[0] != serial:
             payload = bytearray(PAYLOAD_LEN)
-            self.read(serial, payload)
+            try:
+                self.read(serial, payload)
+            except Fault:
+                pass  # a damaged record is not sent, and has no age
             self._old = (serial, unpack_from("<I", payload, 0)[0])
         return self._old[1]
 

@@ -69,7 +69,11 @@ def read(journal, serial: int, payload: bytearray) -> int:
     """See `Journal.read`. A record of the sector in use is checked by its tag, others by their sector's hash."""
     raw = bytearray(_SLOT)
     slot = bytearray(_SLOT)
-    sector = _locate(journal, serial, raw)
+    try:
+        sector = _locate(journal, serial, raw)
+    except Fault:
+        sector = find(journal, serial)
+        raw = _rotten(journal, sector, serial)
     if sector == journal.sector:
         prev = _tag_before(journal, sector, raw[2], slot)
         if not journal.unseal(raw, slot, prev):
@@ -79,6 +83,16 @@ def read(journal, serial: int, payload: bytearray) -> int:
         codec.reveal(raw, slot, journal.batch_key(raw[3]))
     payload[:] = slot[_PAYLOAD:_TAG]
     return slot[1]
+
+
+def _rotten(journal, sector: int, serial: int):
+    """A record in which a bit has rotted, from its sector put right as the hash demands. Raises Fault(404)."""
+    page = _mended(journal, sector) if sector < journal.sector else None
+    for at in range(_SLOT, _SECTOR if page else 0, _SLOT):
+        raw = memoryview(page or b"")[at : at + _SLOT]
+        if _is_of(raw, sector, at // _SLOT) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
+            return raw
+    raise Fault(_E_DAMAGED, serial)
 
 
 def _tag_before(journal, sector: int, number: int, slot: bytearray) -> bytes:
@@ -92,20 +106,32 @@ def _tag_before(journal, sector: int, number: int, slot: bytearray) -> bytes:
 
 def is_sealed(journal, sector: int) -> bool:
     """Whether a sealed sector is as the header after it says. Raises Fault: 408 that header's batch was forgotten."""
+    digest = journal.hash(sector)
+    for wanted in _seals(journal, sector):
+        if digest == wanted:
+            return True
+    return _mended(journal, sector) is not None
+
+
+def _seals(journal, sector: int):
+    """The hash that the header after a sector gives; if a bit of that has rotted, each that it may have been."""
     raw = bytearray(_SLOT)
     slot = bytearray(_SLOT)
     journal.flash.read(journal.at(sector + 1, 0), raw)
     for header in _readings(raw):
         if raw[1] == HEADER and _is_of(header, sector + 1, 0):
             codec.reveal(header, slot, journal.batch_key(raw[3]))
-            digest = bytes(slot[_HASH : _HASH + 32])
-            if digest == journal.hash(sector):
-                return True
-            page = bytearray(_SECTOR)
-            journal.flash.read(journal.at(sector, 0), page)
-            if _is_sealed_with(page, digest):
-                return True
-    return False
+            yield bytes(slot[_HASH : _HASH + 32])
+
+
+def _mended(journal, sector: int):
+    """The 4096 bytes of a sealed sector, one rotten bit put right; None: more than that is changed."""
+    page = bytearray(_SECTOR)
+    journal.flash.read(journal.at(sector, 0), page)
+    for digest in _seals(journal, sector):
+        if _is_sealed_with(page, digest):
+            return page
+    return None
 
 
 def _readings(raw):

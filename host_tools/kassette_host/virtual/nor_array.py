@@ -258,9 +258,9 @@ class NorArray:
         else:
             new = self._bits(n)
         self.memory[at:end] = new.to_bytes(n, "big")
-        if pattern in (3, 7):  # about one bit in a thousand is left, where there was a 0
-            draw = self.random(66)
-            for i in range(0, 66, 2):
+        if pattern in (3, 7):  # about one bit in a thousand is left, where there was a 0; or very few, and only just
+            draw = self.random(66 if pattern == 3 else 6)
+            for i in range(0, len(draw), 2):
                 place = at + (draw[i] << 4 | draw[i + 1] & 15)
                 bit = 1 << (draw[i + 1] >> 5)
                 if not old >> 8 * (end - 1 - place) & bit:
