@@ -199,6 +199,16 @@ def test_a_tap_elsewhere_proves_that_a_sale_did_not_take_place():
     office.assert_clean()
 
 
+def test_a_later_tap_at_the_same_till_proves_that_a_sale_did_not_take_place():
+    office = Office(cards=1, tills=1)
+    till, card = office.tills[0], office.cards[0]
+    sale = till.sell(card, 1250, TORN_NOT)
+    till.intend(card, 300, 2)
+    office.send_all()
+    assert office.outcome(sale) == "not_debited"
+    assert office.kinds() == []
+
+
 def test_a_card_tells_of_a_sale_that_its_till_has_not_sent():
     office = Office(cards=1)
     sale = office.tills[0].sell(office.cards[0], 1250)
@@ -260,6 +270,8 @@ def test_a_cloned_card_is_found_by_its_sequence():
     office.send_all()
     assert office.kinds() == [mismatch.CARD_TWICE]
     _assert_terms(office, takings=300)
+    with office.store.reading() as db:
+        assert set(db.scalars(select(intents.c.proof))) == {rules.UNPROVEN}, "neither disproves the other"
 
 
 def test_a_card_that_goes_back_at_the_same_till_is_found():

@@ -102,6 +102,8 @@ def _committed(books: Books, entry: Entry, intent, values: tuple) -> None:
     if not _accept(books, entry, intent, rules.COMMITTED):
         return
     settlement.learn(books, _key(intent), said=rules.COMMITTED, said_late=False)
+    if intent.proof == rules.NOT_DEBITED:  # another record has its place on the card: `claim` lists that
+        settlement.learn(books, _key(intent), proof=rules.UNPROVEN, proof_source="")
     record = _record_of(intent, balance_after, sequence)
     if sequence != intent.sequence_before + 1 or balance_after != intent.balance_before - intent.amount:
         _report(books, mismatch.RECORD, entry, slip, "balance or sequence do not follow from the intent", intent.card)

@@ -201,10 +201,12 @@ def _imagine(books: Books, key: Key, card: int, record: CardRecord, reporter: Ke
 
 
 def _disprove_others(books: Books, card: int, record: CardRecord, source: str) -> None:
-    """Intents that would have written this very sequence number, and did not: another record stands there."""
-    own = (record.terminal, record.journal_id, record.serial) if record.type == DEBIT else None
+    """Intents that would have written this very sequence number, and did not: another record stands there.
+
+    The record's own intent has been proven, or has said committed, by now.
+    """
     found = books.db.execute(_UNPROVEN, {"card": card, "sequence": record.sequence - 1})
-    _disprove(books, [tuple(key) for key in found if tuple(key) != own], source)
+    _disprove(books, [tuple(key) for key in found], source)
 
 
 def _disprove(books: Books, keys: list[Key], source: str) -> None:
