@@ -353,14 +353,29 @@ def test_a_card_that_names_a_serial_without_an_intent_is_a_mismatch():
         _assert_terms(other, balances=99_200, takings=300, suspense=500)
 
 
-def test_a_card_that_witnesses_another_branch_is_a_fork():
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_card_that_witnesses_another_branch_is_a_fork(order):
     office = Office(cards=1)
     till, card = office.tills[0], office.cards[0]
     sale = till.sell(card, 1250, TORN_NOT)
     card.debit(till.number, _JOURNAL, sale.serial, 1250, b"otherbranch")
     office.tills[1].sell(card, 300)
-    office.send_all()
+    for i in order:
+        office.send(i)
     assert office.kinds() == [mismatch.FORK]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_card_that_was_debited_by_another_amount_is_a_mismatch(order):
+    office = Office(cards=1)
+    till, card = office.tills[0], office.cards[0]
+    sale = till.sell(card, 1250, TORN_NOT)
+    card.debit(till.number, _JOURNAL, sale.serial, 9999, till.journal.tag)
+    office.tills[1].sell(card, 300)
+    for i in order:
+        office.send(i)
+    assert office.kinds() == [mismatch.RECORD]
+    _assert_terms(office, takings=1550)
 
 
 @pytest.mark.parametrize("amount", [0, -500])
@@ -391,11 +406,14 @@ def test_a_card_from_elsewhere_is_booked_and_listed():
     _assert_terms(office, takings=500, balances=99_500)
 
 
-def test_an_outcome_without_its_intent_is_a_mismatch():
+@pytest.mark.parametrize(("serial", "slip"), [(77, 1), (1, 2)])
+def test_an_outcome_without_its_intent_is_a_mismatch(serial, slip):
     office = Office(cards=1, tills=1)
-    office.tills[0].write(records.COMMITTED, 77, 1, 0, 1, 0, b"")
+    office.tills[0].intend(office.cards[0], 1250, 1)
+    office.tills[0].write(records.COMMITTED, serial, slip, 98_750, 1, 0, b"")
     office.send_all()
     assert office.kinds() == [mismatch.OUTCOME]
+    _assert_terms(office, takings=0)
 
 
 @pytest.mark.parametrize(
