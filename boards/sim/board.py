@@ -6,7 +6,6 @@ from sim import hostlink
 _READER, _PRINTER, _DISPLAY, _EDGE = range(4)  # channels
 _ROW0, _LED = 0, 8  # pins
 _SETTINGS, _JOURNAL, _RATCHET, _BUNDLE_A, _BUNDLE_B = range(5)  # partitions
-_RX_LEN = 1024
 
 
 class Clock:
@@ -24,17 +23,17 @@ class Clock:
 
 
 class Link:
-    """`hal.ByteLink`: a UART with a receive buffer of 1024 bytes; what comes beyond it is lost, as on the chip."""
+    """`hal.ByteLink`: a UART with a receive buffer; what comes beyond it is lost, as on the chip."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, rx_len):
         self._channel = channel
-        self._buffer = bytearray(_RX_LEN)
+        self._buffer = bytearray(rx_len)
         self._len = 0
         self._signal = Signal()
         hostlink.on_bytes(channel, self._receive)
 
     def _receive(self, data):
-        n = min(len(data), _RX_LEN - self._len)
+        n = min(len(data), len(self._buffer) - self._len)
         self._buffer[self._len : self._len + n] = data[:n]
         self._len += n
         self._signal.set()
@@ -143,8 +142,8 @@ class Board:
         self.settings_flash = Flash(_SETTINGS, sizes[_SETTINGS])
         self.journal_flash = Flash(_JOURNAL, sizes[_JOURNAL])
         self.ratchet_flash = Flash(_RATCHET, sizes[_RATCHET])
-        self.reader_link = Link(_READER)
-        self.printer_link = Link(_PRINTER)
+        self.reader_link = Link(_READER, 512)
+        self.printer_link = Link(_PRINTER, 64)
         self.display = Display()
         self.keys = Keys()
         self.tone = Tone()

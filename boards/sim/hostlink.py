@@ -30,7 +30,7 @@ _RESTART = const(14)
 _TIME = const(15)
 
 _HEAD = const(4)
-_PART = const(1024)  # bytes of one flash read or write of a link
+_PART = const(512)  # bytes of one flash read or write of a link
 _GRANT_LEN = const(16)  # now u64, lease u64; a device's bytes follow
 _BIG = const(
     1 << 40

@@ -6,11 +6,11 @@ what a power cut interrupted, then the idle screen.
 
 import asyncio
 import gc
+import sys
 
 from micropython import const
 
 from kassette.cards.purse import Purse
-from kassette.codec.drbg import Drbg
 from kassette.drivers.keypad import Keypad
 from kassette.drivers.pn532 import PN532
 from kassette.drivers.printer import Printer
@@ -19,14 +19,9 @@ from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows import recovery
 from kassette.flows.paper import Paper
 from kassette.log import log, open_log
-from kassette.store.boots import count_boot
-from kassette.store.journal import Journal
-from kassette.store.settings import Settings
-from kassette.store.till import Till
 from kassette.ui.panel import BAD, Ui
-from kassette.ui.slip import Slip
 from kassette.ui.texts import Texts
-from kassette.wallclock import WallClock, civil
+from kassette.wallclock import civil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,8 +53,18 @@ class Terminal:
         self.texts = Texts(board.open_data)
         self.ui = Ui(Display(board.display), self.keypad, board.tone, board.led, self.texts, clock)
         self.payload = bytearray(96)
+        self.slip = self._render
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
+
+
+    def _render(self, what, *values):
+        """The bytes of a slip: `what` is "sale" or "total" (kassette.ui.slip), which is in memory for as long only."""
+        from kassette.ui.slip import Slip
+
+        slip = getattr(Slip(self.texts, self.settings), what)(*values)
+        drop("kassette.ui.slip")
+        return slip
 
 
 def main(board: "Board") -> None:
@@ -74,9 +79,12 @@ async def _live(t):
         _watch(t, t.ui.beep_forever())
         t.ui.show(_STARTING)
         try:
-            _open_stores(t)
+            from kassette import startup
+
+            startup.open_stores(t)
         except Fault as fault:
             await _out_of_service(t, fault)
+        drop("kassette.startup", "kassette.store.boots", "kassette.codec.settings")
         await _start_devices(t)
         _watch(t, t.paper.print_forever(t))
         await recovery.report(t)
@@ -87,6 +95,15 @@ async def _live(t):
             await _serve(t, await _idle(t))
     except Exception as error:
         await _last_resort(t, error)
+
+
+def drop(*names):
+    """Forget modules that are not needed for a while; the heap has better uses."""
+    for name in names:
+        if sys.modules.pop(name, None):
+            package, _, own = name.rpartition(".")
+            delattr(sys.modules[package], own)
+    gc.collect()
 
 
 def _watch(t, coro):
@@ -112,31 +129,12 @@ async def _last_resort(t, error):
 # --- boot
 
 
-def _open_stores(t):
-    """Settings, random numbers, journal, clock, in that order. Raises Fault: there can be no sale without any of them."""
-    board = t.board
-    t.settings = settings = Settings(board.settings_flash)
-    settings.load()
-    t.random = Drbg(settings.drbg_seed)
-    t.random.mix(count_boot(board.settings_flash).to_bytes(4, "little"))
-    noise = bytearray(32)
-    board.random.fill(noise)
-    t.random.mix(noise)
-    t.till = Till(settings.utc_offset_min)
-    t.journal = Journal(board.journal_flash, settings.terminal, settings.journal_id, t.till)
-    t.journal.mount()
-    t.wall = WallClock(t.clock, max(board.build_time, t.till.newest_time))
-    log("journal", t.journal.next_serial, t.journal.torn, t.journal.fill_percent())
-    gc.collect()
-
-
 async def _start_devices(t):
     """Reader and printer: what doesn't answer is noted, and tried again when it is needed."""
     board = t.board
     t.reader = PN532(board.reader_link, t.clock)
     t.purse = Purse(t.reader, t.settings, t.random)
     t.printer = Printer(board.printer_link, t.clock)
-    t.slip = Slip(t.texts, t.settings)
     t.paper = Paper(t.clock)
     await _start_reader(t)
     try:

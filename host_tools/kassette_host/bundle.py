@@ -39,7 +39,6 @@ _PARTS = {
         "kassette.cards.purse",
     ),
     "kassette.books": (
-        "kassette.store.boots",
         "kassette.store.settings",
         "kassette.store.journal",
         "kassette.store.lookup",
@@ -50,7 +49,6 @@ _PARTS = {
         "kassette.drivers.printer",
         "kassette.drivers.ssd1306",
         "kassette.ui.panel",
-        "kassette.ui.slip",
         "kassette.wallclock",
     ),
     "kassette.terminal": ("kassette.net.uplink", "kassette.app", "kassette.flows.sale"),

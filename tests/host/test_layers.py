@@ -17,7 +17,8 @@ ALLOWED = {
     "net": L0 | {"codec", "net"},
     "ui": L0 | {"codec", "ui"},
     "flows": L0 | {"codec", "policy", "flows"},
-    "app": L0 | {"codec", "policy", "drivers", "cards", "store", "net", "ui", "flows"},
+    "app": L0 | {"codec", "policy", "drivers", "cards", "store", "net", "ui", "flows", "startup"},
+    "startup": L0 | {"codec", "store"},
 } | dict.fromkeys(L0, L0)
 BOARD_ONLY = {"machine", "esp32", "esp", "network", "bluetooth", "socket", "ssl", "tls"}
 

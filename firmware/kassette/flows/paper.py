@@ -65,7 +65,7 @@ class Paper:
 
     def _slip(self, t, marks, serial):
         if marks & TOTAL:
-            return t.slip.total(t.till, t.wall.now(), marks & _LATE)
+            return t.slip("total", t.till, t.wall.now(), marks & _LATE)
         payload = bytearray(records.PAYLOAD_LEN)
         kind = t.journal.read(serial, payload)
         if kind & records.CLOCK_UNTRUSTED:
@@ -76,4 +76,4 @@ class Paper:
         if kind == records.DECISION:
             kind = values[3]
         t.journal.read(intent, payload)
-        return t.slip.sale(records.unpack(records.INTENT, payload), intent, kind, marks)
+        return t.slip("sale", records.unpack(records.INTENT, payload), intent, kind, marks)

@@ -9,12 +9,12 @@ from struct import unpack_from
 
 from micropython import const
 
-from kassette.codec.settings import DEBIT_KEY, FIELDS, HEADER_LEN, LENGTHS, SECTOR_LEN, check, entries
 from kassette.errors import Fault
 
 _E_MISSING = const(701)
 _E_CORRUPT = const(702)
 _E_KEY = const(703)
+_DEBIT_KEY = const(7)
 _FIRST_SECRET = const(7)  # tags 7 to 13 name keys and certificates, the values that stay in flash
 _LAST_SECRET = const(13)
 _LAST_KEY = const(9)
@@ -45,7 +45,7 @@ class Settings:
     def __init__(self, flash):
         """`flash`: the settings partition, a `hal.Flash` of four sectors or more."""
         self._flash = flash
-        self._secrets = []  # (tag, place, length)
+        self._secrets = []  # (name, tag, place, length)
 
     def load(self) -> None:
         """Take the newest copy that is whole.
@@ -53,25 +53,28 @@ class Settings:
         Raises Fault: 701 never provisioned; 702 no whole copy, or an entry is wrong (`at`: its place) or missing (`at`:
         its tag); 703 a key or certificate is missing (`at`: its tag).
         """
-        at, length = self._newest()
+        from kassette.codec import settings as codec  # needed here only: the application drops it after the boot
+
+        at, length = self._newest(codec)
         self._secrets = []
-        missing = (1 << len(FIELDS)) - 2
-        for tag, place, size in entries(self._flash.read, at + HEADER_LEN, length):
+        fields = codec.FIELDS
+        missing = (1 << len(fields)) - 2
+        for tag, place, size in codec.entries(self._flash.read, at + codec.HEADER_LEN, length):
             missing &= ~(1 << tag)
             if _FIRST_SECRET <= tag <= _LAST_SECRET:
-                self._secrets.append((tag, place, size))
+                self._secrets.append((fields[tag], tag, place, size))
             else:
-                setattr(self, FIELDS[tag], _value(tag, self._read(place, size)))
-        for tag in range(len(FIELDS)):
-            if missing >> tag & 1 and FIELDS[tag]:
+                setattr(self, fields[tag], _value(tag, codec.LENGTHS[tag], self._read(place, size)))
+        for tag in range(len(fields)):
+            if missing >> tag & 1 and fields[tag]:
                 raise Fault(_E_KEY if _FIRST_SECRET <= tag <= _LAST_SECRET else _E_CORRUPT, tag)
 
-    def _newest(self):
+    def _newest(self, codec):
         best = (-1, 0, 0)
         code = _E_MISSING
-        for at in (0, SECTOR_LEN):
+        for at in (0, codec.SECTOR_LEN):
             try:
-                generation, length = check(self._flash.read, at)
+                generation, length = codec.check(self._flash.read, at)
             except Fault as fault:
                 code = max(code, fault.code)  # a damaged copy says more than one that was never written
                 continue
@@ -87,23 +90,23 @@ class Settings:
 
     def __getattr__(self, name: str):
         """One of the values that stay in flash; a copy, which the caller of a key wipes."""
-        for tag, place, size in self._secrets:
-            if FIELDS[tag] == name:
+        for field, tag, place, size in self._secrets:
+            if field == name:
                 value = self._read(place, size)
                 return value if tag <= _LAST_KEY else bytes(value)  # `ssl` takes bytes only
         raise AttributeError(name)
 
     def debit_keys(self) -> list[tuple[int, bytearray]]:
         """(key version, 16-byte debit master), the newest first; the caller wipes them."""
-        places = [place for tag, place, _ in self._secrets if tag == DEBIT_KEY]
+        places = [place for _, tag, place, _ in self._secrets if tag == _DEBIT_KEY]
         return [(self._read(at, 1)[0], self._read(at + 1, 16)) for at in places]
 
 
-def _value(tag: int, value: bytearray):
+def _value(tag: int, length: int, value: bytearray):
     if tag == _HOST:
         if max(value) > 126:
             raise Fault(_E_CORRUPT, tag)
         return str(value, "ascii")
-    if not LENGTHS[tag]:
+    if not length:
         return bytes(value)
     return unpack_from("<h" if tag == _UTC_OFFSET else "<H" if len(value) == 2 else "<I", value, 0)[0]

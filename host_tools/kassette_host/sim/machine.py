@@ -27,7 +27,7 @@ T = TypeVar("T")
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
-_HEAP = "400k"  # of the firmware's process, as on the chip
+_HEAP = "160k"  # of the firmware's process, as on the chip
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
 
