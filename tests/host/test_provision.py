@@ -101,6 +101,18 @@ def test_a_power_cut_at_every_event_leaves_the_old_or_the_new(share):
     assert len(ERASE_TEARS) == len(PROGRAM_TEARS)
 
 
+def test_the_only_whole_copy_is_written_over_last(share):
+    for rotten in (0, 1):
+        for pattern in range(len(ERASE_TEARS)):
+            flash = RamNor(8)
+            install(flash, share)
+            flash.memory[rotten * 4096 + 500] ^= 0x10
+            flash.cut_at(1, pattern)
+            with pytest.raises(PowerCut):
+                install(flash, dataclasses.replace(share, journal_id=6))
+            assert loaded(flash).journal_id == 5
+
+
 def test_a_first_provisioning_that_was_cut_is_no_provisioning(share):
     whole = RamNor(8)
     install(whole, share)

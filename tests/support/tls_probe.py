@@ -47,7 +47,7 @@ async def converse(stream, steps):
         if step.lower() == "write":
             await stream.write(b"hello", ms)
         elif step == "flood":
-            await stream.write(bytes(1_000_000), ms)
+            await stream.write(bytes(6_000_000), ms)
         elif step.lower() == "read":
             n = await stream.readinto(buffer, ms)
             print("read", bytes(buffer[:n]))

@@ -45,6 +45,17 @@ def test_a_signed_time_is_trusted():
     assert wall.now() == T0 + 5002 and wall.is_trusted
 
 
+def test_a_new_second_starts_when_the_time_is_set():
+    clock = VirtualClock(900)
+    wall = WallClock(clock, T0)
+    clock.now += 900
+    wall.set(T0 + 50, True)
+    clock.now += 900
+    assert wall.now() == T0 + 50
+    clock.now += 100
+    assert wall.now() == T0 + 51
+
+
 def test_a_guess_never_replaces_a_trusted_time():
     wall = WallClock(VirtualClock(), T0)
     wall.set(T0 + 10, True)
