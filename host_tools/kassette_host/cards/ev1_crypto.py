@@ -30,14 +30,17 @@ def crc16(data: bytes) -> bytes:
 
 
 def zero_pad(data: bytes, block: int) -> bytes:
+    """`data` and as many zeros as fill its last block."""
     return data + bytes(-len(data) % block)
 
 
 def rotate(data: bytes) -> bytes:
+    """The first byte last, as both sides of an authentication prove that they could decipher."""
     return data[1:] + data[:1]
 
 
 def shift_left(block: bytes, polynomial: int) -> bytes:
+    """One bit to the left in the field that `polynomial` makes: how CMAC derives its masks."""
     bits = 8 * len(block)
     value = int.from_bytes(block, "big") << 1
     if value >> bits:
@@ -46,6 +49,7 @@ def shift_left(block: bytes, polynomial: int) -> bytes:
 
 
 def xor(a: bytes, b: bytes) -> bytes:
+    """Byte by byte, as long as the shorter one."""
     return bytes(x ^ y for x, y in zip(a, b))
 
 

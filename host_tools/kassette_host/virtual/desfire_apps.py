@@ -38,11 +38,13 @@ _MOST_APPLICATIONS, _MOST_FILES = 28, 32
 
 @command(0x60, 0)
 def get_version(card: DesfireCard, body: bytes) -> Answer:
+    """Hardware, software, then UID, batch and date, in three frames."""
     return Answer(_HARDWARE + _SOFTWARE + card.uid + _BATCH_AND_DATE, cuts=(7, 7))
 
 
 @command(0x51, 0)
 def get_card_uid(card: DesfireCard, body: bytes) -> Answer:
+    """The real UID, enciphered, under any key."""
     card.demand(card.session is not None)
     return Answer(card.uid, ENCIPHERED)
 
@@ -54,6 +56,7 @@ def _free_blocks(card: DesfireCard) -> int:
 
 @command(0x6E, 0)
 def free_memory(card: DesfireCard, body: bytes) -> Answer:
+    """Bytes that are left, u24."""
     return Answer((32 * _free_blocks(card)).to_bytes(3, "little"))
 
 
@@ -75,6 +78,7 @@ def _in_application(card: DesfireCard) -> None:
 
 @command(0x6A, 0)
 def get_application_ids(card: DesfireCard, body: bytes) -> Answer:
+    """The AIDs, three bytes each."""
     _on_picc(card)
     _may_list(card)
     return Answer(b"".join(sorted(card.applications)))
@@ -93,6 +97,7 @@ def get_df_names(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0x5A, 3)
 def select_application(card: DesfireCard, body: bytes) -> Answer:
+    """`AID`; the session ends, pending changes are forgotten."""
     card.demand(body == PICC or body in card.applications, APPLICATION_NOT_FOUND)
     card.select(body)
     return Answer(is_bare=True)
@@ -115,6 +120,7 @@ def create_application(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0xDA, 3)
 def delete_application(card: DesfireCard, body: bytes) -> Answer:
+    """`AID`, under the card's master key or, for the selected one, its own."""
     card.demand(body in card.applications, APPLICATION_NOT_FOUND)
     card.demand(card.is_master())
     if card.aid == PICC:
@@ -128,6 +134,7 @@ def delete_application(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0xFC, 0)
 def format_picc(card: DesfireCard, body: bytes) -> Answer:
+    """Forget all applications, under the card's master key."""
     _on_picc(card)
     card.demand(card.is_master())
     card.applications.clear()
@@ -139,6 +146,7 @@ def format_picc(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0x6F, 0)
 def get_file_ids(card: DesfireCard, body: bytes) -> Answer:
+    """The numbers of the files."""
     _in_application(card)
     _may_list(card)
     return Answer(bytes(sorted(card.selected.files)))
@@ -146,6 +154,7 @@ def get_file_ids(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0x61, 0)
 def get_iso_file_ids(card: DesfireCard, body: bytes) -> Answer:
+    """The ISO names of the files that have one, u16 each."""
     _in_application(card)
     _may_list(card)
     files = [file for _, file in sorted(card.selected.files.items()) if file.iso_id]
@@ -154,6 +163,7 @@ def get_iso_file_ids(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0xF5, 1)
 def get_file_settings(card: DesfireCard, body: bytes) -> Answer:
+    """`file`: kind, mode, rights, and what its kind adds."""
     _in_application(card)
     _may_list(card)
     return Answer(find(card, body[0]).settings())
@@ -205,16 +215,19 @@ def _create_data(card: DesfireCard, body: bytes, kind: type[DataFile]) -> Answer
 
 @command(0xCD, 7, 9)
 def create_std_data_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file | ISO id if any | mode | rights | size u24`"""
     return _create_data(card, body, DataFile)
 
 
 @command(0xCB, 7, 9)
 def create_backup_data_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file | ISO id if any | mode | rights | size u24`"""
     return _create_data(card, body, BackupFile)
 
 
 @command(0xCC, 17)
 def create_value_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file | mode | rights | lower i32 | upper i32 | value i32 | options`"""
     number, _, comm, rights, rest = _head(body, 17)
     lower, upper, value = (int.from_bytes(rest[at : at + 4], "little", signed=True) for at in (0, 4, 8))
     card.demand(lower <= value <= upper and rest[12] <= 3, PARAMETER_ERROR)
@@ -231,16 +244,19 @@ def _create_records(card: DesfireCard, body: bytes, kind: int) -> Answer:
 
 @command(0xC1, 10, 12)
 def create_linear_record_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file | ISO id if any | mode | rights | record size u24 | records u24`"""
     return _create_records(card, body, LINEAR)
 
 
 @command(0xC0, 10, 12)
 def create_cyclic_record_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file | ISO id if any | mode | rights | record size u24 | records u24`"""
     return _create_records(card, body, CYCLIC)
 
 
 @command(0xDF, 1)
 def delete_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file`; its memory is free at once, where a real card needs FormatPICC."""
     _in_application(card)
     _may_create(card)
     find(card, body[0])
@@ -263,6 +279,7 @@ def _settings_len(card: DesfireCard, body: bytes) -> int:
 
 @command(0x5F, payload=_settings_len)
 def change_file_settings(card: DesfireCard, body: bytes) -> Answer:
+    """`file | mode | rights`, the last two enciphered unless the change right is free."""
     file, session = find(card, body[0]), card.session
     settings = body[1:]
     if file.keys("change") == [FREE]:

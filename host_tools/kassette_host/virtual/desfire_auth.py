@@ -51,21 +51,25 @@ def _prove(card, code: int, key_no: int, cipher: BlockCipher, nonce: bytes, seal
 
 @command(_LEGACY, 1)
 def authenticate(card: DesfireCard, body: bytes) -> bytes:
+    """`key number`: the first step of the legacy scheme, for DES keys."""
     return _authenticate(card, _LEGACY, body[0])
 
 
 @command(_ISO, 1)
 def authenticate_iso(card: DesfireCard, body: bytes) -> bytes:
+    """`key number`: the first step for DES and three-key DES."""
     return _authenticate(card, _ISO, body[0])
 
 
 @command(_AES, 1)
 def authenticate_aes(card: DesfireCard, body: bytes) -> bytes:
+    """`key number`: the first step for AES."""
     return _authenticate(card, _AES, body[0])
 
 
 @command(0x64, 1)
 def get_key_version(card: DesfireCard, body: bytes) -> Answer:
+    """`key number`: its version byte."""
     application = card.selected
     card.demand(body[0] < len(application.keys), NO_SUCH_KEY)
     return Answer(bytes([application.versions[body[0]]]))
@@ -125,6 +129,7 @@ def _new_key(card: DesfireCard, body: bytes, kind: int, key_no: int) -> tuple[by
 
 @command(0x54, payload=lambda card, body: len(body))
 def change_key_settings(card: DesfireCard, body: bytes) -> Answer:
+    """The new settings byte, enciphered, under the master key."""
     card.demand(card.is_master())
     assert card.session
     card.demand(card.selected.settings & 8 != 0, PERMISSION_DENIED)
@@ -135,5 +140,6 @@ def change_key_settings(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0x45, 0)
 def get_key_settings(card: DesfireCard, body: bytes) -> Answer:
+    """Settings, and the number of keys with their kind."""
     card.demand(card.selected.settings & 2 != 0 or card.is_master())
     return Answer(bytes([card.selected.settings, len(card.selected.keys) | card.selected.kind]))

@@ -90,26 +90,31 @@ def _write(card: DesfireCard, body: bytes, code: int) -> Answer:
 
 @command(0xBD, _HEADER_LEN)
 def read_data(card: DesfireCard, body: bytes) -> Answer:
+    """`file | offset u24 | length u24`, 0 for all from there on."""
     return _read(card, body, DataFile)
 
 
 @command(0xBB, _HEADER_LEN)
 def read_records(card: DesfireCard, body: bytes) -> Answer:
+    """`file | places back from the newest u24 | count u24`, 0 for all older ones."""
     return _read(card, body, RecordFile)
 
 
 @command(0x3D, payload=lambda card, body: _write_len(card, body, DataFile))
 def write_data(card: DesfireCard, body: bytes) -> Answer:
+    """`file | offset u24 | length u24 | data`"""
     return _write(card, body, 0x3D)
 
 
 @command(0x3B, payload=lambda card, body: _write_len(card, body, RecordFile))
 def write_record(card: DesfireCard, body: bytes) -> Answer:
+    """`file | offset within the record u24 | length u24 | data`"""
     return _write(card, body, 0x3B)
 
 
 @command(0xEB, 1)
 def clear_record_file(card: DesfireCard, body: bytes) -> Answer:
+    """`file`: empty from the commit on."""
     file = _of_kind(card, body[0], RecordFile)
     _mode(card, file, "rw")
     file.clear()
@@ -127,6 +132,7 @@ _VALUE_RIGHTS = {
 
 @command(0x6C, 1)
 def get_value(card: DesfireCard, body: bytes) -> Answer:
+    """`file`: the valid balance, i32."""
     file = _of_kind(card, body[0], ValueFile)
     value = file.value.to_bytes(4, "little", signed=True)
     if file.options & _FREE_VALUE and not (card.session and card.session.key_no in file.keys("r", "w", "rw")):
@@ -153,16 +159,19 @@ def _change_value(card: DesfireCard, body: bytes, code: int) -> Answer:
 
 @command(ValueFile.CREDIT, payload=_value_len(ValueFile.CREDIT))
 def credit(card: DesfireCard, body: bytes) -> Answer:
+    """`file | amount i32`"""
     return _change_value(card, body, ValueFile.CREDIT)
 
 
 @command(ValueFile.DEBIT, payload=_value_len(ValueFile.DEBIT))
 def debit(card: DesfireCard, body: bytes) -> Answer:
+    """`file | amount i32`"""
     return _change_value(card, body, ValueFile.DEBIT)
 
 
 @command(ValueFile.LIMITED, payload=_value_len(ValueFile.LIMITED))
 def limited_credit(card: DesfireCard, body: bytes) -> Answer:
+    """`file | amount i32`: back at most what the last debiting transaction took."""
     return _change_value(card, body, ValueFile.LIMITED)
 
 
@@ -179,6 +188,7 @@ def commit_transaction(card: DesfireCard, body: bytes) -> Answer:
 
 @command(0xA7, 0)
 def abort_transaction(card: DesfireCard, body: bytes) -> Answer:
+    """Forget all pending changes of the application."""
     changed = [file.abort() for file in card.selected.files.values()]
     card.demand(any(changed), NO_CHANGES)
     return Answer()

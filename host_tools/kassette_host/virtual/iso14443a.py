@@ -16,6 +16,7 @@ IDLE, READY, ACTIVE, PROTOCOL, HALT = range(5)
 
 
 def with_crc(frame: bytes) -> bytes:
+    """A frame as it goes on the air."""
     return frame + crc16(frame)
 
 
