@@ -1,9 +1,15 @@
 """The virtual printer against the ESC/POS reference: what it prints, says, and does when it can't."""
 
-import pytest
-from virtual_panel import PaperRig, slips
+import asyncio
 
-from kassette.codec.records import COMMITTED
+import pytest
+from vclock import VirtualClock
+from virtual_panel import Line, PaperRig, slips
+
+from kassette.codec.records import COMMITTED, GIVEN, UNRESOLVED
+from kassette.drivers.printer import Printer
+from kassette.errors import Fault
+from kassette.ui.slip import LATE, TRUTH, UNTRUSTED
 from kassette_host import fonts
 from kassette_host.virtual.paper import WIDTH
 
@@ -325,3 +331,83 @@ def test_the_same_bytes_make_the_same_picture():
 def test_a_hanzi_outside_the_shipped_glyphs_is_still_a_character():
     slip = printed("鑫".encode("gb2312") + b"\n")
     assert slip.text == "鑫" and any("#" in row for row in cell(slip, 0, width=16))
+
+
+# --- the real driver on it
+
+SALE = (1795415109, 17, 1, 1250, 156, b"", 61234, 0, 0, 0, 1, 10000)
+
+
+def driven(script, **options):
+    """Run `await script(driver, rig, clock)` with the firmware's driver on a virtual printer."""
+    clock = VirtualClock()
+    rig = PaperRig(**options)
+    asyncio.run(clock.run(script(Printer(Line(rig, clock), clock), rig, clock)))
+    assert not rig.printer.unknown and not rig.printer.ignored and not rig.printer.overflowed
+
+
+async def code_of(awaitable):
+    try:
+        await awaitable
+    except Fault as fault:
+        return fault.code
+    return 0
+
+
+@pytest.mark.parametrize("has_marker", [True, False])
+@pytest.mark.parametrize(("outcome", "marks"), [(COMMITTED, 0), (GIVEN, TRUTH | LATE), (UNRESOLVED, UNTRUSTED)])
+def test_the_drivers_chunks_and_markers_leave_no_trace_on_the_paper(outcome, marks, has_marker):
+    data = slips().sale(SALE, 131, outcome, marks)
+    (plain,) = PaperRig().print(data)
+
+    async def script(driver, rig, clock):
+        rig.printer.has_marker = has_marker
+        await driver.start()
+        await driver.print(data)
+        assert await driver.status() == 0
+        assert rig.printer.slips[-1].image().tobytes() == plain.image().tobytes()
+        await driver.print(data)
+        assert await driver.status() == 0
+        assert [slip.text for slip in rig.printer.slips] == [plain.text, plain.text]
+
+    driven(script, buffer_len=512)
+
+
+@pytest.mark.parametrize("after_lines", range(0, 17, 2))
+def test_wherever_the_paper_ends_the_driver_notices_and_the_next_slip_is_whole(after_lines):
+    data = slips().sale(SALE, 131, COMMITTED)
+    (plain,) = PaperRig().print(data)
+
+    async def script(driver, rig, clock):
+        await driver.start()
+        rig.printer.take_out_paper(after_lines)
+        code = await code_of(driver.print(data))
+        assert code == 601 or rig.printer.slips[-1].text == plain.text
+        rig.printer.load_paper()
+        await driver.print(data)
+        assert rig.printer.slips[-1].text.endswith(plain.text)
+
+    driven(script)
+
+
+@pytest.mark.parametrize("after_ms", range(50, 1500, 250))
+def test_whenever_the_cable_comes_out_the_driver_notices_and_the_next_slip_is_whole(after_ms):
+    data = slips().sale(SALE, 131, COMMITTED)
+    (plain,) = PaperRig().print(data)
+
+    async def script(driver, rig, clock):
+        await driver.start()
+
+        async def pull():
+            await clock.sleep_ms(after_ms)
+            rig.printer.unplug()
+
+        task = asyncio.create_task(pull())
+        assert await code_of(driver.print(data)) == 603
+        await task
+        rig.printer.plug_in()
+        assert all(slip.is_torn for slip in rig.printer.slips)
+        await driver.print(data)
+        assert rig.printer.slips[-1].text == plain.text
+
+    driven(script)

@@ -109,3 +109,27 @@ class PaperRig:
         self.send(*parts)
         self.run()
         return self.printer.slips
+
+
+class Line:
+    """`hal.ByteLink` to the printer of a PaperRig, whose time follows a VirtualClock."""
+
+    def __init__(self, rig, clock):
+        self._rig = rig
+        self._clock = clock
+
+    def _follow(self):
+        self._rig.run(self._clock.now - self._rig.timeline.now_us // 1000)
+
+    def write(self, data):
+        self._follow()
+        self._rig.send(data)
+
+    async def readinto(self, buffer, timeout_ms):
+        for _ in range(timeout_ms):
+            self._follow()
+            if self._rig.answers:
+                buffer[0] = self._rig.answers.pop(0)
+                return 1
+            await self._clock.sleep_ms(1)
+        return 0

@@ -130,6 +130,18 @@ def test_three_keys_make_a_ghost_and_none_of_them_counts():
     Bench().run(script)
 
 
+def test_a_third_key_counts_for_nothing_also_where_it_makes_no_ghost():
+    async def script(b):
+        for key in "123":
+            b.matrix.down(key)
+            await b.clock.sleep_ms(50)
+        b.matrix.up("123")
+        await b.clock.sleep_ms(50)
+        assert await b.pressed() == "12"
+
+    Bench().run(script)
+
+
 def test_nothing_is_scanned_while_no_key_is_down():
     async def script(b):
         await b.hold("1")

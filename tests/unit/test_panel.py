@@ -6,7 +6,7 @@ from fake_panel import FakeKeypad, FakePanel
 from vclock import VirtualClock
 
 from kassette.errors import Cancelled
-from kassette.ui.panel import BAD, GOOD, Ui, age_of
+from kassette.ui.panel import ASK, BAD, CLICK, GOOD, Ui, age_of
 from kassette.ui.texts import Texts
 
 
@@ -24,6 +24,7 @@ RECORDS = {
     10: page("amount", "amount", "\x1b\x01"),
     11: page("ok", "ok?", "\x1b\x01", "a", "b"),
     18: page("choose", "1 or 2"),
+    20: [b"\x80\x81\x01\x80\x83", b"\x1b\x80\x82\x01", b"", b"", b"", b"", b"", b""],
     303: page("short", "lacking", "by \x01"),
     304: page("zero", "zero"),
     305: page("limit", "up to", "\x01"),
@@ -133,8 +134,9 @@ def test_the_star_clears_first_and_cancels_then():
     c = Counter()
     c.press("9", "*", c.sees("0.00"), "3", "#")
     assert c.run(c.ui.ask_amount(5000)) == 3
-    c.press("9", "*", "*")
+    c.press("9", "*", "*", "8")
     assert c.cancels(c.ui.ask_amount(5000)) == 802
+    assert c.keypad.script == ["8"]
 
 
 def test_an_amount_of_zero_is_refused():
@@ -159,6 +161,8 @@ def test_more_digits_than_fit_are_refused():
     c = Counter()
     c.press(*"99999999", c.sees("99999.99"), "#")
     assert c.run(c.ui.ask_amount(9999999)) == 9999999
+    c.press(*"10000000", c.sees("10000.00"), "#")
+    assert c.run(c.ui.ask_amount(9999999)) == 1000000
 
 
 def test_letters_are_no_digits():
@@ -179,9 +183,10 @@ def test_ok_is_the_hash_key_and_nothing_else():
     c.press(c.sees("ok?\n12.50"), "1", "A", "#", "5")
     c.run(c.ui.ask_ok(11, 1250))
     assert c.keypad.script == ["5"]
-    c.press("*")
     c.keypad.script.pop(0)
+    c.press("*", "#")
     assert c.cancels(c.ui.ask_ok(11, 1250)) == 802
+    assert c.keypad.script == ["#"]
 
 
 def test_keys_pressed_ahead_answer_no_question_about_money():
@@ -201,8 +206,9 @@ def test_choose_takes_one_or_two():
     assert c.run(c.ui.choose(18)) == 2
     c.press("1")
     assert c.run(c.ui.choose(18)) == 1
-    c.press("*")
+    c.press("*", "1")
     assert c.cancels(c.ui.choose(18)) == 802
+    assert c.keypad.script == ["1"]
 
 
 def test_a_pause_ends_with_the_time_or_a_key_and_keeps_what_begins_something_else():
@@ -309,6 +315,41 @@ def test_a_bad_end_is_three_low_tones():
     c = _sounds(BAD)
     assert [0 < hz < 1000 for _, hz in c.tone.steps] == [True, False, True, False, True, False]
     assert c.tone.steps[-1][1] == 0 and c.led.levels[-1] == 0
+
+
+def test_questions_and_refusals_are_heard():
+    def heard(ask, *keys):
+        c = Counter(*keys)
+        kinds = []
+        c.ui.beep = kinds.append
+        c.run(ask(c.ui))
+        return [kind for kind in kinds if kind != CLICK]
+
+    assert heard(lambda ui: ui.ask_ok(11, 5), "1", "#") == [ASK, BAD]
+    assert heard(lambda ui: ui.choose(18), "2") == [ASK]
+    assert heard(lambda ui: ui.ask_amount(100), "A", "1", "#") == [BAD]
+    assert heard(lambda ui: ui.ask_amount(100), "#", "1", "#") == [BAD]
+
+
+def test_hanzi_and_digits_share_a_line():
+    c = Counter()
+    c.ui.show(20, 1250)
+    assert c.panel.text == "一12.50三\n12.50\n二"
+    rows = {}
+    for y, x, character in c.panel.cells:
+        rows.setdefault(y, []).append((x, character))
+    assert rows[0] == [(28, "一"), (44, "1"), (52, "2"), (60, "."), (68, "5"), (76, "0"), (84, "三")]
+    assert rows[23] == [(26, "二")]  # beside large digits, in their middle
+    assert [x for x, _ in rows[17]] == [42, 54, 66, 78, 90]
+
+
+def test_an_amount_too_wide_for_large_digits_is_drawn_small_and_whole():
+    c = Counter()
+    c.ui.show(11, 123456789)
+    assert c.panel.text == "ok?\n1234567.89\na\nb"
+    c.ui.show(11, 12345678901)
+    rows = sorted(x for y, x, _ in c.panel.cells if y == 21)
+    assert len(rows) == 12 and rows[0] == 16 and rows[1] - rows[0] == 8
 
 
 def test_every_key_clicks():

@@ -100,9 +100,10 @@ def test_nothing_is_sent_to_a_printer_that_is_not_ready():
         for name, value, code in (("cover", True, 602), ("error", True, 604), ("room", 0, 601)):
             before = getattr(paper, name)
             setattr(paper, name, value)
+            paper.written = bytearray()
             assert await code_of(printer.print(SLIP)) == code
+            assert b"line" not in bytes(paper.written)
             setattr(paper, name, before)
-        assert paper.slip == b""
 
     bench(script)
 
@@ -137,6 +138,24 @@ def test_after_the_reload_the_slip_comes_whole_and_an_old_marker_counts_for_noth
         paper.room = 1 << 30
         await printer.print(SLIP)
         assert paper.slip.endswith(SLIP) and held
+
+    bench(script, us_per_byte=5000)
+
+
+def test_what_was_torn_is_ended_before_the_next_slip():
+    async def script(printer, paper, clock):
+        await printer.start()
+        assert bytes(paper.written).count(b"\0\0\0\0\x1b@") == 1
+        paper.room = 300
+        assert await code_of(printer.print(SLIP)) == 601
+        paper.room = 1 << 30
+        paper.written = bytearray()
+        await printer.print(SLIP)
+        written = bytes(paper.written)
+        assert 0 < written.find(b"\0\0\0\0\x1b@") < written.find(b"line 000")
+        paper.written = bytearray()
+        await printer.print(SLIP)
+        assert b"\0\0\0\0" not in bytes(paper.written)  # nothing was torn this time
 
     bench(script)
 
@@ -174,6 +193,22 @@ def test_a_printer_that_lost_its_buffer_is_found_out():
         await task
         await printer.print(SLIP)
         assert paper.slip.endswith(SLIP)
+
+    bench(script)
+
+
+def test_after_a_lost_buffer_the_next_slip_waits_no_longer_than_it_must():
+    async def script(printer, paper, clock):
+        await printer.start()
+        paper.room = 300
+        assert await code_of(printer.print(SLIP)) == 601
+        paper.unplug()
+        paper.plug_in()
+        paper.room = 1 << 30
+        start = clock.now
+        await printer.print(SLIP)
+        assert paper.slip.endswith(SLIP)
+        assert clock.now - start < len(SLIP) + 2500
 
     bench(script)
 
@@ -229,9 +264,10 @@ def test_a_start_with_the_paper_out_does_not_take_the_markers_for_missing():
     async def script(printer, paper, clock):
         await printer.start()
         paper.room = 1 << 30
+        paper.written = bytearray()
         await printer.print(SLIP)
         assert paper.slip == SLIP
-        assert b"\x1d\x72\x01" in paper.written
+        assert bytes(paper.written).count(b"\x1d\x72\x01") == 7  # one behind each chunk
 
     bench(script, room=0)
 

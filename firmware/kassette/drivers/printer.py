@@ -28,8 +28,9 @@ _STATUS_MS = const(300)
 _MARKER_MS = const(1000)
 _PATIENCE = const(10)  # times that long, while the printer says that all is well
 _PROBE_MS = const(3000)  # what an interrupted slip left in its buffer comes first
-_QUIET_MS = const(300)
+_QUIET_MS = const(2000)  # longer than a chunk takes: no more old markers will come
 _LINE_MS = const(90)  # 30 dot rows at 42 mm/s: for printers that don't say how far they are
+_FEED_LINES = const(6)  # the feed at the end of a slip
 
 _MUTE = const(0)  # never answers: many cheap ones don't; slips go out on trust
 _STATUS = const(1)  # answers DLE EOT only
@@ -104,6 +105,8 @@ class Printer:
                 await self._clock.sleep_ms(_LINE_MS * (1 + bytes(chunk).count(b"\n")))
                 await self._require_ready()
         await self._catch_up(0)
+        if self._profile != _PROOF:
+            await self._clock.sleep_ms(_LINE_MS * _FEED_LINES)
 
     async def _require_ready(self) -> None:
         state = await self.status()
@@ -146,12 +149,12 @@ class Printer:
                     raise Fault(_E_FAULT)
 
     async def _settle(self) -> None:
-        """After a failed slip its markers may still come, or never: wait for one, then for silence."""
+        """After a failed slip its markers come when the paper does, or never when its buffer was lost."""
         self._link.write(escpos.RESYNC)
         self._mark()
         await self._catch_up(self._owed - 1)
         try:
-            while True:
+            while self._owed:
                 await self._answer(True, _QUIET_MS)
         except Fault:
             self._owed = 0
