@@ -5,6 +5,7 @@ in firmware/docs/journal.md.
 """
 
 import functools
+import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,6 +142,17 @@ class Verifier:
         self.sector, self.slot, self.serial = sector - 1, 31, first_serial - 1
         self.batch, self._prev, self.tag = batch, prev, prev
 
+    def anchor_at(self, header: bytes, batch: int | None = None) -> None:
+        """Start before a raw header, believing what it says of the chain before it. Nothing changes if it is not genuine."""
+        sector = struct.unpack_from("<I", header, 4)[0]
+        scope = (self._root, self._terminal, self._journal_id)
+        plain = bytearray(codec.SLOT_LEN)
+        mac = Cmac(mac_key(*scope, sector if 0 < sector < 1 << 24 else 0))
+        for number in range(header[3], sector * 31, 256) if batch is None else (batch,):
+            if codec.unseal(header, plain, None, mac, batch_key(*scope, number)):
+                self.anchor(sector, serial_of(header), number, bytes(plain[16:32]))
+                return
+
     def feed(self, slot: bytes) -> Entry | None:
         """Check the next slot. None for a header, a snapshot, a slot that is known already or holds nothing.
 
@@ -233,25 +245,26 @@ def read_image(partition: bytes, root_key: bytes, terminal: int, journal_id: int
 
 
 class ImageReader:
-    """One partition's bytes, read with the root key."""
+    """The bytes of a partition, or of a chip with `first_sector` 0, read with the root key."""
 
-    def __init__(self, partition: bytes, root_key: bytes, terminal: int, journal_id: int):
-        self._image = bytes(partition)
+    def __init__(self, image: bytes, root_key: bytes, terminal: int, journal_id: int, first_sector: int = KEY_SECTORS):
+        self._image = bytes(image)
         self._scope = (bytes(root_key), terminal, journal_id)
+        self._first = first_sector * 4096
+        self._found: dict[int, tuple[int, int]] = {}  # sequence -> place, batch
+        for at in range(self._first, len(self._image), 4096):
+            batch = self._batch_of(self._image[at : at + 128])
+            if batch is not None:
+                self._found[struct.unpack_from("<I", self._image, at + 4)[0]] = at, batch
 
     def sectors(self) -> dict[int, int]:
-        """Sequence -> place of every sector whose header is genuine; of two the younger copy can't be told: the later."""
-        found = {}
-        for at in range(KEY_SECTORS * 4096, len(self._image), 4096):
-            raw = self._image[at : at + 128]
-            if raw[0] == codec.VERSION and raw[1] == HEADER and self._batch_of(raw) is not None:
-                found[struct.unpack_from("<I", raw, 4)[0]] = at
-        return found
+        """Sequence -> place of every sector whose header is genuine."""
+        return {sector: at for sector, (at, _) in self._found.items()}
 
     def _batch_of(self, raw: bytes) -> int | None:
         """The batch under which a header is genuine (its low byte is in the header), None if under none."""
         sector = struct.unpack_from("<I", raw, 4)[0]
-        if not 0 < sector < 1 << 24:
+        if raw[0] != codec.VERSION or raw[1] != HEADER or not 0 < sector < 1 << 24:
             return None
         mac = Cmac(mac_key(*self._scope, sector))
         for batch in range(raw[3], sector * 31, 256):
@@ -259,33 +272,58 @@ class ImageReader:
                 return batch
         return None
 
-    def verifier(self) -> tuple[Verifier, list[int]]:
-        """A verifier that stands before the oldest sector of the newest unbroken run, and that run's sectors."""
-        found = self.sectors()
-        verifier = Verifier(*self._scope)
-        if not found:
-            return verifier, []
-        run = [max(found)]
-        while run[0] - 1 in found:
+    def run(self) -> list[int]:
+        """The newest unbroken run of sector sequences."""
+        run = [max(self._found)] if self._found else []
+        while run and run[0] - 1 in self._found:
             run.insert(0, run[0] - 1)
-        raw = self._image[found[run[0]] : found[run[0]] + 128]
-        plain = bytearray(128)
-        batch = self._batch_of(raw)
-        assert batch is not None
-        codec.reveal(raw, plain, batch_key(*self._scope, batch))
-        verifier.anchor(run[0], serial_of(raw), batch, bytes(plain[16:32]))
-        return verifier, [found[sector] for sector in run]
+        return run
 
-    def slots(self) -> Iterator[bytes]:
-        """The raw slots of the newest unbroken run, in order."""
-        for at in self.verifier()[1]:
-            for place in range(at, at + 4096, 128):
-                yield self._image[place : place + 128]
+    def verifier(self) -> tuple[Verifier, list[int]]:
+        """A verifier that stands before the first header of `run`, and the places of the run's sectors."""
+        verifier = Verifier(*self._scope)
+        if self._found:
+            at, batch = self._found[self.run()[0]]
+            verifier.anchor_at(self._image[at : at + 128], batch)
+        return verifier, [self._found[sector][0] for sector in self.run()]
 
     def entries(self) -> Iterator[Entry]:
+        """Every record of the run. Raises ChainError."""
         verifier, places = self.verifier()
         for at in places:
             for place in range(at, at + 4096, 128):
                 entry = verifier.feed(self._image[place : place + 128])
                 if entry:
                     yield entry
+
+    def broken_seals(self) -> list[int]:
+        """Sectors of the run that differ from the hash in the header after them."""
+        broken = []
+        for sector in self.run()[:-1]:
+            at = self._found[sector][0]
+            after, batch = self._found[sector + 1]
+            plain = bytearray(128)
+            codec.reveal(self._image[after : after + 128], plain, batch_key(*self._scope, batch))
+            if plain[32:64] != hashlib.sha256(self._image[at : at + 4096]).digest():
+                broken.append(sector)
+        return broken
+
+    def lost_slots(self) -> int:
+        """Slots of the run that are neither blank nor whole: burned, or torn and not burned yet."""
+        lost = 0
+        for sector in self.run():
+            at = self._found[sector][0]
+            for place in range(at, at + 4096, 128):
+                raw = self._image[place : place + 128]
+                lost += raw[0] != 0xFF and not codec.is_whole(raw)
+        return lost
+
+    def old_keys(self) -> list[str]:
+        """What should be gone and is somewhere in the image: the root, keys of sectors and batches before the newest."""
+        root, terminal, journal_id = self._scope
+        run = self.run()
+        found = ["root"] if root in self._image else []
+        for sector in range(run[-1] if run else 0):
+            if mac_key(root, terminal, journal_id, sector) in self._image:
+                found.append("MAC key of sector %d" % sector)
+        return found
