@@ -57,7 +57,6 @@ class Terminal:
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
 
-
     def _render(self, what, *values):
         """The bytes of a slip: `what` is "sale" or "total" (kassette.ui.slip), which is in memory for as long only."""
         from kassette.ui.slip import Slip
@@ -79,9 +78,7 @@ async def _live(t):
         _watch(t, t.ui.beep_forever())
         t.ui.show(_STARTING)
         try:
-            from kassette import startup
-
-            startup.open_stores(t)
+            _open_stores(t)
         except Fault as fault:
             await _out_of_service(t, fault)
         drop("kassette.startup", "kassette.store.boots", "kassette.codec.settings")
@@ -127,6 +124,13 @@ async def _last_resort(t, error):
 
 
 # --- boot
+
+
+def _open_stores(t):
+    """Its own function: a name in a frame that lives for ever, as that of `_live`, would keep what `drop` lets go."""
+    from kassette import startup
+
+    startup.open_stores(t)
 
 
 async def _start_devices(t):
