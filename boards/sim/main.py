@@ -10,6 +10,7 @@ from shared import bundle_vfs
 from sim import hostlink
 
 _SLOTS = ((3, "A"), (4, "B"))
+_COLLECT_BYTES = 2048  # collect this often: an object that stays must not come to lie high in the heap and split it
 _PARTS = ("core", "books", "counter", "terminal")  # the linked modules, in the order that fits the smallest heap
 
 
@@ -33,6 +34,7 @@ def mount(sizes):
 def main(wire, relay, build_time, *sizes):
     sizes = [int(size) for size in sizes]
     hostlink.connect(wire.encode())
+    gc.threshold(_COLLECT_BYTES)
     mount(sizes)
     for part in _PARTS:
         __import__("kassette." + part)

