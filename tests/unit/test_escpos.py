@@ -65,11 +65,3 @@ def test_text_from_outside_can_give_no_command():
 
 def test_finish_feeds_past_the_tear_bar_and_cuts():
     assert made(escpos.finish) == b"\x1b\x64\x04\x1d\x56\x00"
-
-
-def test_requests_and_the_marker():
-    assert escpos.PRINTER_STATE == b"\x10\x04\x01"
-    assert escpos.PAPER_OFFLINE == b"\x10\x04\x02"
-    assert escpos.PAPER_SENSOR == b"\x10\x04\x04"
-    assert escpos.MARKER == b"\x1d\x72\x01"
-    assert escpos.RESYNC == b"\0\0\0\0\x1b\x40"

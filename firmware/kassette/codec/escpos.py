@@ -1,16 +1,11 @@
 """ESC/POS bytes for a 58 mm printer: 32 columns of font A, 16 hanzi a line, text in GB2312. Pure: all go into `out`.
 
 `out` is a bytearray that grows. Text is bytes, one byte a column: a hanzi is two bytes and two columns wide.
+What the printer is asked and answers is in `kassette.drivers.printer`.
 Source: Epson ESC/POS command reference; the subset that POS-5890 class printers share.
 """
 
 COLUMNS = 32
-PAPER_OFFLINE = b"\x10\x04\x02"  # DLE EOT 2: why it is offline; answered at once, past the buffer
-PAPER_SENSOR = b"\x10\x04\x04"  # DLE EOT 4: paper near its end, paper out
-PRINTER_STATE = b"\x10\x04\x01"  # DLE EOT 1: is anybody there
-MARKER = b"\x1d\x72\x01"  # GS r 1: answered when the printer reaches it, so all before it is on paper
-
-RESYNC = b"\0\0\0\0\x1b@"  # whatever command or hanzi was torn, the zeros end it
 
 
 def begin(out: bytearray) -> None:

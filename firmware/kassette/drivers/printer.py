@@ -4,11 +4,11 @@ Two kinds of answers come back, told apart by their fixed bits. DLE EOT is answe
 `(b & 93h) == 12h`. GS r is answered when the printer reaches it, so it marks how far the paper is: `(b & F0h) == 0`.
 A marker goes behind every chunk and at most two chunks are on their way, so the printer never starves, its buffer
 never overflows, and paper that ends in the middle is noticed there.
+Source: Epson ESC/POS command reference, DLE EOT and GS r; CSN-A2L manual p. 43 (paper bits).
 """
 
 from micropython import const
 
-from kassette.codec import escpos
 from kassette.errors import Fault
 
 TYPE_CHECKING = False
@@ -22,6 +22,12 @@ _E_FAULT = const(604)
 
 PAPER_OK = 0
 PAPER_NEAR_END = 1
+
+_STATE = b"\x10\x04\x01"  # DLE EOT 1: is anybody there
+_OFFLINE = b"\x10\x04\x02"  # DLE EOT 2: why it is offline
+_PAPER = b"\x10\x04\x04"  # DLE EOT 4: paper near its end, paper out
+_MARKER = b"\x1d\x72\x01"  # GS r 1
+_RESYNC = b"\0\0\0\0\x1b@"  # whatever command or hanzi was torn, the zeros end it
 
 _CHUNK = const(96)  # bytes; the smallest buffers in the field hold 256
 _STATUS_MS = const(300)
@@ -51,11 +57,11 @@ class Printer:
         """Find out whether a printer is there and what it answers. Raises Fault(603) when it is silent."""
         if self._profile == _MUTE:
             return
-        await self._ask(escpos.PRINTER_STATE)
+        await self._ask(_STATE)
         self._profile = _PROOF
         if await self.status() > PAPER_NEAR_END:
             return  # it holds its buffer and can't reach a marker now
-        self._link.write(escpos.RESYNC)
+        self._link.write(_RESYNC)
         self._mark()
         try:
             await self._answer(True, _PROBE_MS)
@@ -71,8 +77,8 @@ class Printer:
         if self._profile == _MUTE:
             return PAPER_OK
         try:
-            offline = await self._ask(escpos.PAPER_OFFLINE)
-            paper = await self._ask(escpos.PAPER_SENSOR)
+            offline = await self._ask(_OFFLINE)
+            paper = await self._ask(_PAPER)
         except Fault as fault:
             return fault.code
         if offline & 0x04:
@@ -115,7 +121,7 @@ class Printer:
 
     def _mark(self) -> None:
         self._owed += 1
-        self._link.write(escpos.MARKER)
+        self._link.write(_MARKER)
 
     async def _ask(self, request: bytes) -> int:
         self._link.write(request)
@@ -150,7 +156,7 @@ class Printer:
 
     async def _settle(self) -> None:
         """After a failed slip its markers come when the paper does, or never when its buffer was lost."""
-        self._link.write(escpos.RESYNC)
+        self._link.write(_RESYNC)
         self._mark()
         await self._catch_up(self._owed - 1)
         try:
