@@ -62,7 +62,7 @@ class Terminal:
         from kassette.ui.slip import Slip
 
         slip = getattr(Slip(self.texts, self.settings), what)(*values)
-        drop("kassette.ui.slip")
+        drop("kassette.ui.slip", "kassette.codec.escpos")
         return slip
 
 
