@@ -1,5 +1,6 @@
 """The booking rules: facts in any order, from any terminal, twice; the ledger against an oracle that saw it happen."""
 
+import dataclasses
 import random
 
 import pytest
@@ -370,7 +371,7 @@ def test_a_card_that_was_debited_by_another_amount_is_a_mismatch(order):
     office = Office(cards=1)
     till, card = office.tills[0], office.cards[0]
     sale = till.sell(card, 1250, TORN_NOT)
-    card.debit(till.number, _JOURNAL, sale.serial, 9999, till.journal.tag)
+    card.debit(till.number, _JOURNAL, sale.serial, 9999, till.journal.entries[sale.serial - 1][3])
     office.tills[1].sell(card, 300)
     for i in order:
         office.send(i)
@@ -438,6 +439,15 @@ def test_a_till_that_contradicts_itself_changes_nothing_and_is_listed(first, sec
     office.send_all()
     assert office.terms() == before
     assert office.kinds() == [mismatch.OUTCOME]
+
+
+def test_an_order_is_finished_once():
+    office = Office(cards=1, tills=1)
+    with office.store.writing() as books:
+        before = orders.order(books.db, 1)
+        orders.finish(dataclasses.replace(books, now=START + 99), 1)
+        assert orders.order(books.db, 1) == before and before.state == orders.DONE
+    _assert_terms(office, opening=100_000)
 
 
 def test_a_hidden_difference_in_the_balance_is_found():

@@ -171,6 +171,15 @@ def test_a_lost_top_up_is_resumed_by_the_same_amount_and_settled_before_another(
         _assert_books(blank, before + 50)
 
 
+def test_a_lost_top_up_that_the_card_has_is_not_made_again(issuer, blank):
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    commit = _frame_of(blank, card_id, issuer, 0xC7)
+    with pytest.raises(Lost):
+        issuer.top_up(Field(blank, commit, is_heard=True), card_id, 100)
+    assert issuer.top_up(Field(blank), card_id, 100) == 1_101
+    _assert_books(blank, 1_101)
+
+
 def _frame_of(card, card_id, issuer, code):
     """The number of the first frame with that command in a top-up by 1; the top-up is made."""
     seen = []
@@ -229,6 +238,20 @@ def test_a_credit_that_nobody_ordered_is_listed(issuer, blank):
     with _STORE.reading() as db:
         assert db.scalars(select(mismatches.c.kind)).all() == ["witness"]
         assert checks.conservation(db).balances == 1_100 and len(checks.findings(db)) == 1
+
+
+@pytest.mark.parametrize(("order", "amount"), [(1, 500), (2, 700)])
+def test_a_credit_under_an_order_for_something_else_is_listed(issuer, blank, order, amount):
+    """Order 1 was this card's opening over 1000, order 2 another card's over 700."""
+    card_id = issuer.issue_card(Field(blank), blank.uid, 1_000)
+    other = DesfireCard(bytes.fromhex("04000000000001"))
+    with pytest.raises(Lost):
+        issuer.issue_card(Field(other, 1), other.uid, 700)
+    credit(Field(blank), blank.uid, _KEYS.purse_masters, amount, order, _NOW)
+    issuer.top_up(Field(blank), card_id, 100)
+    with _STORE.reading() as db:
+        assert db.scalars(select(mismatches.c.kind)).all() in (["witness"], ["witness"] * 2)
+        assert checks.conservation(db).paid_in == 1_100
 
 
 # --- the key store

@@ -257,6 +257,15 @@ def test_two_flipped_bits_in_a_slot_are_refused():
     assert set(_kinds()) == {mismatch.GAP, mismatch.TAG} and _terms()["takings"] == 0
 
 
+def test_a_heap_of_damaged_slots_is_refused_before_it_costs_much():
+    counter = Counter()
+    counter.till.sell(counter.cards[0], 100)
+    damaged = [bytes([codec.VERSION]) + bytes([i]) * 127 for i in range(20)]
+    known = raw_slots(counter.till)
+    assert counter.post(body(counter.till, known + damaged[:8], first=1, last=2))[0] == 2
+    assert counter.refuse(body(counter.till, known + damaged, first=1, last=2)) == (422, "damaged")
+
+
 def test_slots_of_another_terminals_keys_are_refused():
     counter = Counter()
     stranger = journal_till(_TERMINAL, _JOURNAL, bytes(16))
