@@ -4,24 +4,27 @@ SHELL := /bin/bash
 STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run reset demo test check soak bench size golden format clean
+.PHONY: help run reset demo test mp check soak bench bench-journal replay size golden format clean
 help: ## this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 $(STAMP): requirements-dev.txt host_tools/venv.sh
 	@bash host_tools/venv.sh
 
-run: $(STAMP) ## start the shop: back office, virtual hardware, the real firmware; READER=/dev/ttyUSB0 for a real PN532
-	@exec $(PY) -m kassette_host run $(if $(READER),--reader $(READER))
+run: $(STAMP) ## start the shop: back office, virtual hardware, the real firmware; READER= STATE= TRACE=
+	@exec $(PY) -m kassette_host run $(if $(READER),--reader $(READER)) $(if $(STATE),--state $(STATE)) $(if $(TRACE),--trace $(TRACE))
 
 reset: $(STAMP) ## forget the shop's state
 	@$(PY) -m kassette_host reset
 
 demo: $(STAMP) ## a scripted morning with faults, compared to the cent; SEED=n for another one
-	@$(PY) -m kassette_host demo $(if $(SEED),--seed $(SEED))
+	@$(PY) -m kassette_host demo $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace $(TRACE))
 
 test: $(STAMP) ## every test, on CPython and on MicroPython; T=path for one file
 	@$(PY) -m pytest $(or $(T),-n 2 --dist loadfile)
+
+mp: $(STAMP) ## one test file on MicroPython alone: T=path, N=name of one test
+	@.venv/bin/micropython tests/mp_run.py $(T) $(N)
 
 check: $(STAMP) ## format, lint, types, mpy-cross, size budget
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/pyright -p .pyrightconfig.json
@@ -32,6 +35,12 @@ soak: $(STAMP) ## the exhaustive suites in full, with progress
 
 bench: $(STAMP) ## counts: exchanges, programs, erases, instructions, bytes
 	@$(PY) -m kassette_host bench
+
+bench-journal: $(STAMP) ## what a record costs, beside littlefs; 1 if a target of the journal is missed
+	@$(PY) -m kassette_host.bench_journal
+
+replay: $(STAMP) ## a failed power cut once more: CASE="seed, step, event, pattern[, event2, pattern2]"
+	@$(PY) tests/support/replay.py "$(CASE)"
 
 size: $(STAMP) ## .mpy bytes and import heap of each module against the budget
 	@$(PY) -m kassette_host size
