@@ -38,6 +38,7 @@ _E_BUG = const(999)
 
 _READ_MS = const(4000)
 _TURN_MS = const(1000)  # idle: the screen is looked over so often, and nothing wakes more often
+_NOTE_TURNS = const(3)  # each thing that needs attention is shown for so long
 _QUIET_TURNS = const(2)  # idle for so many turns before anything slow begins
 _CHECK_TURNS = const(600)  # the reader's self-test
 
@@ -185,7 +186,7 @@ async def _idle(t):
     t.uplink.release()
     while True:
         now = _idle_view(t)
-        if now != shown or now[3]:
+        if now != shown or (now[3] and turns % _NOTE_TURNS == 0):
             t.ui.idle(*now)
             shown = now
         try:

@@ -87,6 +87,14 @@ def backoffice(directory: str, host: str, terminal_port: int, page_port: int) ->
     sys.exit(run_backoffice(directory, host, terminal_port, page_port))
 
 
+@cli.command()
+def bench() -> None:
+    """What a boot, a sale and an idle minute cost, as counts."""
+    from kassette_host import counts
+
+    counts.report()
+
+
 def main() -> None:
     """Run the command line; Ctrl-C is exit status 130, not a traceback."""
     try:

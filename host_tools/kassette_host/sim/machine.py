@@ -6,7 +6,7 @@ between two calls the firmware stands still.
 
 import random
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TextIO, TypeVar
 
@@ -27,7 +27,8 @@ T = TypeVar("T")
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
-_HEAP = "160k"  # of the firmware's process, as on the chip
+_HEAP = "192k"  # of the firmware's process, as on the chip
+_LAST_LINES = 12
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
 
@@ -132,6 +133,11 @@ class VirtualTerminal:
             self.power_off()
             raise
 
+    @property
+    def operations(self) -> Counter[int]:
+        """How often the firmware asked for what, in this life: by the wire's ops."""
+        return self._process.operations if self._process else Counter()
+
     # --- time
 
     @property
@@ -154,7 +160,10 @@ class VirtualTerminal:
             if value:
                 return value
             if not self._step(deadline):
-                raise TimeoutError("not within %d ms; the screen says:\n%s" % (limit_ms, self.screen))
+                raise TimeoutError(
+                    "not within %d ms; the screen says:\n%s\nand the log:\n%s"
+                    % (limit_ms, self.screen, "\n".join(list(self.log)[-_LAST_LINES:]))
+                )
 
     def _step(self, target_us: int) -> bool:
         """One turn of the world: a device speaks, an event runs, or the firmware gets time. False at the target."""

@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,7 @@ class FirmwareProcess:
         self._reader.start()
         self._socket: socket.socket | None = None
         self._received = b""
+        self.operations: Counter[int] = Counter()  # messages by their op
         self._taken = 0
         self.until_us = 0
         self.waits_for_net = False
@@ -113,6 +115,7 @@ class FirmwareProcess:
         """Handle messages until the firmware is idle. Raises FirmwareGone; whatever a handler raises passes through."""
         while True:
             op, channel, length = _HEAD.unpack(self._read(4))
+            self.operations[op] += 1
             body = self._read(length)
             if op == IDLE:
                 flags, now_us, self.until_us = struct.unpack("<IQQ", body)
