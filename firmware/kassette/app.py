@@ -203,7 +203,8 @@ def _idle_view(t):
     """(clock, network, age of the oldest unsent record in s, what needs attention): the arguments of `Ui.idle`."""
     now = t.wall.now()
     _, _, _, hour, minute, _ = civil(now, t.settings.utc_offset_min)
-    unsent_s = max(0, now - t.journal.oldest_unsent_time) if t.journal.oldest_unsent_time else 0
+    oldest = t.journal.oldest_unsent_time
+    unsent_s = max(0, now - oldest) // 60 * 60 if oldest else 0
     fill = t.journal.fill_percent()
     trouble = (
         t.reader_trouble,
