@@ -29,8 +29,14 @@ def test_no_settings(cold):
     assert "out of service 701 4096" in cold.terminal.log or "out of service 701 0" in cold.terminal.log
 
 
-def test_settings_with_a_flipped_bit(cold):
+def test_settings_with_a_flipped_bit_come_from_their_other_copy(cold):
     cold.chip.memory[100] ^= 1
+    boots_to(cold, IDLE)
+
+
+def test_settings_whose_both_copies_are_damaged(cold):
+    cold.chip.memory[100] ^= 1
+    cold.chip.memory[SECTOR + 100] ^= 1
     boots_to(cold, "SETTINGS DAMAGED")
 
 
