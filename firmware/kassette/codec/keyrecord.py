@@ -13,6 +13,7 @@ VERSION = 1
 META = "<BBHIIIHHHH"  # from byte 32 on
 MAC_LABEL = b"journal-mac"
 ENC_LABEL = b"journal-enc"
+_VERSION_AT = const(32)
 _CHECK = const(56)
 
 
@@ -22,5 +23,5 @@ def check(record) -> bytes:
 
 
 def is_valid(record) -> bool:
-    """Whether a record is as it was written, in this or a newer version."""
-    return equal(check(record), record[_CHECK:])
+    """Whether a record is as it was written, in this or a newer version (1 to 15: garbage is mostly refused at once)."""
+    return 0 < record[_VERSION_AT] < 16 and equal(check(record), record[_CHECK:])

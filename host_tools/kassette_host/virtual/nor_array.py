@@ -19,8 +19,17 @@ from kassette.errors import Fault
 SECTOR = 4096
 CHUNK = 64
 
-PROGRAM_TEARS = ("nothing", "all", "prefix", "half the bits", "95 % of the bits", "unstable", "one bit", "weak")
-ERASE_TEARS = ("nothing", "30 %", "half the sector", "99.9 %", "zeros", "zeros begun", "chaos", "unstable")
+PROGRAM_TEARS = (
+    "nothing",
+    "all",
+    "prefix",
+    "half the bits",
+    "95 % of the bits",
+    "all but unstable bits",
+    "one bit",
+    "weak bits",
+)
+ERASE_TEARS = ("nothing", "30 %", "half the sector", "99.9 %", "zeros", "zeros begun", "chaos", "all but unstable bits")
 
 # what a worn sector does (`wear_out`)
 PROGRAM_IGNORED = 1
@@ -215,6 +224,7 @@ class NorArray:
         old = int.from_bytes(self.memory[at:end], "big")
         new = int.from_bytes(data, "big")
         missing = old & ~new  # the bits that this chunk clears
+        few = 0
         if pattern == 0:
             done = 0
         elif pattern == 1:
@@ -228,14 +238,19 @@ class NorArray:
             done = missing & ~(self._bits(n) & self._bits(n) & self._bits(n) & self._bits(n) & self._bits(n))
         elif pattern == 6:
             done = missing & 1 << self.random(1)[0] * n // 32  # a bit that may well have been 0 before
+        elif pattern == 5:
+            draw = self.random(3)
+            few = 1 << draw[0] * n // 32 | 1 << draw[1] * n // 32 | 1 << draw[2] * n // 32
+            done = missing & ~few
         else:
-            done = missing & self._bits(n) if pattern == 5 else 0
+            done = 0
         self._clear(at, end, old, old & ~done)
-        if pattern in (5, 7):  # what was to be cleared and was not quite reads as it likes
-            weak = (missing & ~done & self._bits(n) & self._bits(n)).to_bytes(n, "big")
+        if pattern in (5, 7):  # what was to be cleared and was not quite, reads as it likes
+            weak = missing & self._bits(n) & self._bits(n) if pattern == 7 else missing & few
             for i in range(n):
-                if weak[i]:
-                    self.unsettle(at + i, weak[i])
+                mask = weak >> 8 * (n - 1 - i) & 0xFF
+                if mask:
+                    self.unsettle(at + i, mask)
 
     def _tear_erase(self, at, _, pattern):
         end = at + SECTOR
