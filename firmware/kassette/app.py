@@ -26,6 +26,7 @@ from kassette.wallclock import civil
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kassette.hal import Board
+    from kassette.store.settings import Settings
 
 _STARTING = const(26)
 _E_FULL = const(401)
@@ -45,6 +46,8 @@ _CHECK_TURNS = const(600)  # the reader's self-test
 
 class Terminal:
     """What the flows work with: ui, clock, wall, settings, journal, till, reader, purse, printer, slip, paper, uplink."""
+
+    settings: "Settings"
 
     def __init__(self, board: "Board"):
         clock = board.clock
