@@ -92,7 +92,7 @@ def test_the_fold_comes_back_across_sectors():
     for slip in range(1, 31):
         sell(journal, slip, 100 + slip)
     _, till = mounted(flash)
-    assert same(till, journal._fold)
+    assert same(till, journal.fold)
     assert till.day_count == 30
 
 
@@ -100,7 +100,7 @@ def test_an_intent_at_the_end_of_a_sector_is_open_after_a_restart():
     flash, journal = fresh()
     fill(journal, 30)
     journal.append(INTENT, intent(1, 777))
-    kept = journal._fold.open
+    kept = journal.fold.open
     journal.prepare()
     assert journal.sector == 2
     for bit in (None, 128 * 31 * 8 + 700, 128 * 5 * 8 + 77):
@@ -143,7 +143,7 @@ def test_a_full_snapshot_comes_back_across_sectors():
     journal.append(INTENT, intent(7))
     fill(journal, 40)
     _, till = mounted(flash)
-    assert same(till, journal._fold)
+    assert same(till, journal.fold)
     assert len(till.unresolved) == 6
     assert till.open[0] == 14
 
@@ -533,6 +533,32 @@ def test_formatting_wipes_the_root_it_was_given():
     root = bytearray(ROOT)
     formatter.create(RamNor(12), root, TERMINAL, JOURNAL_ID)
     assert root == bytes(16)
+
+
+def test_a_journal_is_replaced_when_all_of_it_is_acknowledged():
+    flash, journal = fresh()
+    sell(journal, 1)
+    assert fault_of(formatter.replace, journal, bytearray(ROOT), 9, Till(), (NOON, 7)) == 414
+    journal.acknowledge(2, bytes(journal.tag), NOON)
+    root = bytearray(b"the next root...")
+    again = formatter.replace(journal, root, 9, Till(), (NOON, 7))
+    assert (again.next_serial, again.fold.next_slip, root) == (1, 2, bytearray(16))
+    assert fault_of(mounted, flash) == 402
+
+
+def test_what_is_given_up_is_reported_by_the_next_journal():
+    flash, journal = fresh()
+    for slip in range(1, 4):
+        sell(journal, slip)
+    before = bytes(flash.memory)
+    for typed in (0, 5, 7):
+        assert fault_of(formatter.replace, journal, bytearray(ROOT), 9, Till(), (NOON, 7), typed) == 414
+    assert flash.memory == before
+    again = formatter.replace(journal, bytearray(b"the next root..."), 9, Till(), (NOON, 7), 6)
+    record = bytearray(96)
+    assert again.read(1, record) == CONFIG
+    assert unpack(CONFIG, record)[1:] == (formatter.JOURNAL_REPLACED, 6, 7)
+    assert again.fold.next_slip == 4
 
 
 def close_batch(journal):

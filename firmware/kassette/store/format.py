@@ -1,9 +1,15 @@
 """Make an empty journal: when a technician asks for it, never by the firmware itself. (Provisioning does it on the host.)"""
 
+from micropython import const
+
 from kassette.codec.genesis import first_records
 from kassette.compat import wipe
 from kassette.errors import Fault
 from kassette.store.ratchet import KEY_SECTORS
+
+JOURNAL_REPLACED = 0xFFFF  # the "setting" of the CONFIG record by which a journal says what was given up for it
+_E_PROGRAM = const(406)
+_E_UNSENT = const(414)
 
 
 def create(flash, root: bytearray, terminal: int, journal_id: int, next_slip: int = 1) -> None:
@@ -26,5 +32,29 @@ def create(flash, root: bytearray, terminal: int, journal_id: int, next_slip: in
         back = bytearray(len(data))
         flash.read(at, back)
         if back != data:
-            raise Fault(406, at)
+            raise Fault(_E_PROGRAM, at)
     wipe(record)
+
+
+def replace(old, root: bytearray, journal_id: int, fold, when: tuple[int, int], typed: int = 0):
+    """Start a new journal in the place of `old`, the mounted one, and return it, mounted; for a technician's flow only.
+
+    It must be acknowledged to the last record. Or the technician types how many records he gives up (`typed`), and that
+    number is the new journal's first record, so the back office hears of it. The slip numbers go on.
+    `fold`: an empty one; `when`: (time, operator). Raises Fault: 406 and 407 as `create`; 414 records that nobody has
+    given up (`at`: how many).
+    """
+    from kassette.codec.records import CONFIG, PAYLOAD_LEN, pack
+    from kassette.store.journal import Journal
+
+    unsent = old.next_serial - 1 - old.acked
+    if unsent != typed:
+        raise Fault(_E_UNSENT, unsent)
+    create(old.flash, root, old.terminal, journal_id, old.fold.next_slip)
+    journal = Journal(old.flash, old.terminal, journal_id, fold)
+    journal.mount()
+    if unsent:
+        payload = bytearray(PAYLOAD_LEN)
+        pack(CONFIG, payload, when[0], JOURNAL_REPLACED, unsent, when[1])
+        journal.append(CONFIG, payload)
+    return journal

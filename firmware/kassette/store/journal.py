@@ -69,8 +69,8 @@ class Journal:
 
     def __init__(self, flash, terminal: int, journal_id: int, fold):
         self.flash = flash
-        self._terminal = terminal
-        self._fold = fold
+        self.terminal = terminal
+        self.fold = fold
         self._keys = Ratchet(flash, terminal, journal_id)
         self.capacity = flash.size // _SECTOR - KEY_SECTORS - SPARES  # N, sectors for data
         self._raw = bytearray(_SLOT)
@@ -236,10 +236,10 @@ class Journal:
     def _restore(self) -> None:
         length = self._restored
         self._restored = -1
-        if length >= 0 and self._fold.restore(self._snapshot, length):
+        if length >= 0 and self.fold.restore(self._snapshot, length):
             from kassette.store import lookup
 
-            lookup.apply_last(self, self._before, self._fold)
+            lookup.apply_last(self, self._before, self.fold)
 
     def _make_firm(self, at: int, raw) -> None:
         """Program the newest slot once more: bits that were cut off while they fell read as they like until then."""
@@ -259,7 +259,7 @@ class Journal:
         `kind` may carry CLOCK_UNTRUSTED. Raises Fault: 401 only the reserve is left, 404 an intent, but a sealed sector was
         changed, 406 or 407 the flash fails, and what the fold's `check` raises.
         """
-        self._fold.check(kind & 0x7F, payload)
+        self.fold.check(kind & 0x7F, payload)
         if self.damaged and kind & 0x7F == INTENT:
             raise Fault(_E_DAMAGED, self.damaged)
         if self.free_slots() <= _reserve(kind & 0x7F):
@@ -314,10 +314,10 @@ class Journal:
             self.acked = max(self.acked, self._durable)
         elif kind & 0x7F == BATCH_CLOSE:
             following = self._batch + 1 & 0xFF
-            self._enc_key = terminal_key(self._enc_key, ENC_LABEL, self._terminal, following)
+            self._enc_key = terminal_key(self._enc_key, ENC_LABEL, self.terminal, following)
             self._batch = following
             self._batch_first = self.next_serial
-        self._fold.apply(serial, kind, payload, tag)
+        self.fold.apply(serial, kind, payload, tag)
         return serial
 
     # --- sectors
@@ -353,13 +353,13 @@ class Journal:
         self.wear = self._erases
 
     def _next_mac_key(self) -> bytes:
-        return terminal_key(self._keys.mac_key, MAC_LABEL, self._terminal, self.sector + 1)
+        return terminal_key(self._keys.mac_key, MAC_LABEL, self.terminal, self.sector + 1)
 
     def _open_sector(self, sector: int, digest: bytes) -> "tuple[bytes, int]":
         """Write snapshot slots, then the header that makes them count: the chain's tag (empty if the flash refuses) and
         the number of snapshot slots.
         """
-        length = self._fold.snapshot_into(self._snapshot)
+        length = self.fold.snapshot_into(self._snapshot)
         mac = Cmac(self._next_mac_key())
         header = bytearray(_SLOT)
         self._fill(header, HEADER, 0, sector, self.next_serial, self._erases)
@@ -487,7 +487,7 @@ class Journal:
             raise Fault(_E_KEY, batch)
         while number != batch:
             number = number + 1 & 0xFF
-            key = terminal_key(key, ENC_LABEL, self._terminal, number)
+            key = terminal_key(key, ENC_LABEL, self.terminal, number)
         return key
 
     def unseal(self, raw, slot: bytearray, prev) -> bool:
