@@ -40,7 +40,7 @@ def test_a_signal_ends_it_and_leaves_no_process(state_dir, number):
         assert any("micropython" in command for command in commands), "the firmware is a process of its own"
         assert shop.end(number) == 0
         assert not [pid for pid in family if is_alive(pid)]
-        assert shop.lines[-1].endswith("closed")
+        assert shop.lines[-1].endswith("closed (%s)" % number.name)
 
 
 def test_killed_without_warning_it_takes_the_firmware_along(state_dir):

@@ -20,6 +20,9 @@ export class Keypad {
     this.held = new Map(); // what holds it (pointer or keyboard key) -> key of the pad
     for (const key of ROWS.join("")) $("keypad").append(this.button(key));
     document.addEventListener("keydown", (event) => this.keyboardDown(event));
+    document.addEventListener("click", (event) => {
+      if (event.detail > 0) event.target.closest("button, summary")?.blur(); // by mouse: Enter is the terminal's again
+    });
     document.addEventListener("keyup", (event) => this.up(`kb ${event.code}`));
     window.addEventListener("blur", () => this.upAll());
   }
@@ -46,8 +49,8 @@ export class Keypad {
     const focused = document.activeElement;
     let key = KEYBOARD[event.key] ?? (/^[0-9a-dA-D]$/.test(event.key) ? event.key.toUpperCase() : null);
     if (PRESSES_BUTTON.has(event.key) && focused?.dataset.key) key = focused.dataset.key;
-    else if (PRESSES_BUTTON.has(event.key) && focused?.matches("button, a, summary, input, select")) return;
-    else if (focused?.matches("select, input")) return;
+    else if (PRESSES_BUTTON.has(event.key) && focused?.matches("button, a, summary")) return;
+    else if (focused?.matches("select")) return;
     if (!key) return;
     event.preventDefault();
     this.down(`kb ${event.code}`, key);

@@ -18,7 +18,7 @@ export class Paper {
   show(paper) {
     this.isLoaded = paper.loaded;
     $("paper-lamp").className = `lamp ${paper.loaded ? "green" : "amber"}`;
-    $("paper-switch").textContent = paper.loaded ? "Take the paper out" : "Put paper in";
+    $("paper-switch").textContent = paper.loaded ? "Take paper out" : "Put paper in";
     $("paper-switch").setAttribute("aria-pressed", paper.loaded);
     this.slips = paper.slips;
     const newest = paper.slips.at(-1);

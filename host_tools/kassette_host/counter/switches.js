@@ -18,7 +18,10 @@ export class Switches {
     $("dead-button").addEventListener("click", () => wire.send("plug", { state: "in" }));
     $("tear-at").append(make("option", { value: "0" }, "Stays in the field"));
     COMMANDS.forEach((name, i) => $("tear-at").append(make("option", { value: i + 1 }, `At command ${i + 1}: ${name}`)));
-    $("tear-at").addEventListener("change", () => this.tear());
+    $("tear-at").addEventListener("change", () => {
+      this.tear();
+      $("tear-at").blur(); // the keyboard is the terminal's again
+    });
     for (const input of document.querySelectorAll("input[name=lost]")) input.addEventListener("change", () => this.tear());
   }
 

@@ -23,8 +23,14 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
     from kassette_host.shop.site import Lock, ShopError
 
     end = threading.Event()
+    reasons: list[str] = []
+
+    def on_signal(number: int, frame: object) -> None:
+        reasons.append(signal.Signals(number).name)
+        end.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: end.set())
+        signal.signal(number, on_signal)
     try:
         lock = Lock(directory)
     except ShopError as error:
@@ -32,7 +38,9 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         return 2
     try:
         with open(trace or "/dev/null", "w") as file:
-            return _run(directory, reader, port, state, file if trace else None, end)
+            status = _run(directory, reader, port, state, file if trace else None, end)
+        say("closed (%s)" % ", ".join(reasons or ["a bug"]))
+        return status
     except ShopError as error:
         print("kassette: %s" % error, file=sys.stderr)
         return 2
@@ -71,7 +79,6 @@ def _run(
         site.office.stop()
         pages.stop()
         site.close()
-    say("closed")
     return 1 if failures else 0
 
 
