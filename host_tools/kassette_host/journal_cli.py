@@ -51,14 +51,7 @@ class _Opened:
             self.root = b""
         if len(self.root) != 16:
             raise click.UsageError("the root key: 32 hex digits in %s or in --root-file" % _ROOT)
-        if name.startswith("usb:"):
-            from kassette_host.journal_usb import read_partition
-
-            self.source = view.Source(image=read_partition(name[4:]))
-        elif pathlib.Path(name).is_file():
-            self.source = view.load(pathlib.Path(name))
-        else:
-            raise click.UsageError("%s is no file" % name)
+        self.source = view.load(_read(name))
         self.terminal = self.source.terminal if terminal is None else terminal
         self.journal_id = self.source.journal_id if journal_id is None else journal_id
         if self.terminal is None or self.journal_id is None:
@@ -75,6 +68,17 @@ class _Opened:
 
     def verify(self) -> view.Verdict:
         return view.verify(self.source, self.root, self.terminal, self.journal_id)  # type: ignore[arg-type]
+
+
+def _read(name: str) -> bytes:
+    try:
+        if name.startswith("usb:"):
+            from kassette_host.journal_usb import read_partition
+
+            return read_partition(name[4:])
+        return pathlib.Path(name).read_bytes()
+    except OSError as error:
+        raise click.UsageError(str(error))
 
 
 @journal.command()

@@ -3,7 +3,6 @@
 No key and no full card number comes out of here: a card is its last four digits, and its UID stays inside.
 """
 
-import pathlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -62,9 +61,8 @@ class Source:
     journal_id: int | None = None
 
 
-def load(path: pathlib.Path) -> Source:
+def load(data: bytes) -> Source:
     """A flash image (the chip or the partition), or raw frames: slots in a row, or uploads as the terminal posts them."""
-    data = path.read_bytes()
     if data[:4] == b"KU1\0":
         return _load_uploads(data)
     if len(data) % 4096 or len(data) < 7 * 4096:
