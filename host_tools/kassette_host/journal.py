@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kassette.codec import rot
 from kassette.codec import slot as codec
 from kassette.codec.cmac import Cmac
 from kassette.codec.genesis import first_records
@@ -170,7 +171,7 @@ class Verifier:
             return self._feed_whole(raw)
         if raw[0] & 0xF0 == codec.VERSION & 0xF0 and raw[0] > codec.VERSION:
             raise ChainError("version", raw)
-        for bit in codec.flips(raw):  # one bit has rotted, perhaps
+        for bit in rot.flips(raw):  # one bit has rotted, perhaps
             mended = bytearray(raw)
             mended[bit >> 3] ^= 1 << (bit & 7)
             try:

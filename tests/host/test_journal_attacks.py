@@ -197,7 +197,7 @@ def moved_heads(history, dice, count):
         a, b = dice.sample(slots, 2)
         forged = bytearray(image[a : a + 128])
         forged[2:12] = image[b + 2 : b + 12]
-        forged[14:16] = codec._check(memoryview(forged)).to_bytes(2, "little")
+        forged[14:16] = codec.check(memoryview(forged)).to_bytes(2, "little")
         yield with_bytes(image, b, forged)
 
 
@@ -275,7 +275,7 @@ def heads_of_newer_versions(history, dice, count):
         at = dice.choice(live_slots(history))
         forged = bytearray(image[at : at + 128])
         forged[0] = dice.choice([0xA0, 0xA2, 0xA3, 0x01])
-        forged[14:16] = codec._check(memoryview(forged)).to_bytes(2, "little")
+        forged[14:16] = codec.check(memoryview(forged)).to_bytes(2, "little")
         yield with_bytes(image, at, forged)
 
 
@@ -296,7 +296,7 @@ def insiders(history, dice, count):
         codec.seal(slot, image[at - 16 : at], journal._mac, journal.batch_key(image[at + 3]))
         if dice.random() < 0.5:
             slot[112:] = image[at + 112 : at + 128]  # the old tag, so that the chain looks whole
-            slot[14:16] = codec._check(memoryview(slot)).to_bytes(2, "little")
+            slot[14:16] = codec.check(memoryview(slot)).to_bytes(2, "little")
         yield with_bytes(image, at, slot)
 
 

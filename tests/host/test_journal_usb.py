@@ -1,4 +1,4 @@
-"""The partition of a board, read through its REPL: the board is the real interpreter on a PTY, with an `esp32` of three methods."""
+"""The partition of a board, read through its REPL: the real interpreter on a PTY, with an `esp32` of three methods."""
 
 import os
 import pty

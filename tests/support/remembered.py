@@ -2,7 +2,7 @@
 
 import functools
 
-from kassette.codec import kdf, slot
+from kassette.codec import kdf, rot, slot
 from kassette.store import journal
 
 
@@ -18,7 +18,7 @@ def _remembered_key(key, *rest):
 def remember(monkeypatch):
     """The same slot is opened a thousand times over: pure functions answer from memory. Halves the time, changes nothing."""
     opened, flipped = {}, {}
-    unseal, flips = slot.unseal, slot.flips
+    unseal, flips = slot.unseal, rot.flips
 
     def remembered_unseal(raw, out, prev, mac, key):
         name = bytes(raw), prev and bytes(prev), bytes(mac.key), bytes(key)
@@ -38,5 +38,5 @@ def remember(monkeypatch):
         return iter(flipped[name])
 
     monkeypatch.setattr(slot, "unseal", remembered_unseal)
-    monkeypatch.setattr(slot, "flips", remembered_flips)
+    monkeypatch.setattr(rot, "flips", remembered_flips)
     monkeypatch.setattr(journal, "terminal_key", _remembered_key)

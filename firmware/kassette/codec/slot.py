@@ -3,7 +3,7 @@
 Head, in clear: version u8, kind u8, slot u8 (0..31), batch u8, sector sequence u32, serial u32, wear u16, check u16.
 tag = CMAC(mac key, previous tag | head with check 0 | payload); ciphertext = AES-CBC(encryption key, IV = tag). The tag
 is the IV (the shape of TR-31 version D), so a torn, repeated or rolled-back slot can't make two payloads share a key
-stream. The check finds one flipped bit (`flips`); whether the slot is genuine only the tag says.
+stream. The check finds one flipped bit (`kassette.codec.rot`); whether the slot is genuine only the tag says.
 `firmware/docs/journal.md` has every byte.
 """
 
@@ -33,7 +33,7 @@ def seal(slot: bytearray, prev, mac, key) -> None:
     tag = _tag(view, prev, mac)
     view[_TAG:] = tag
     aes(key, _CBC, tag).encrypt(view[_PAYLOAD:_TAG], view[_PAYLOAD:_TAG])
-    pack_into("<H", slot, _CHECK, _check(view))
+    pack_into("<H", slot, _CHECK, check(view))
 
 
 def unseal(raw, slot: bytearray, prev, mac, key) -> bool:
@@ -57,21 +57,7 @@ def reveal(raw, slot: bytearray, key) -> None:
 
 def is_whole(raw) -> bool:
     """Whether version and check fit: the slot is most likely as it was written. No proof against a forger."""
-    return raw[0] == VERSION and unpack_from("<H", raw, _CHECK)[0] == _check(memoryview(raw))
-
-
-def flips(raw):
-    """The bits (numbered from the first byte's lowest) each of which, flipped, would make the check fit."""
-    view = memoryview(raw)
-    wanted = _check(view) ^ unpack_from("<H", raw, _CHECK)[0]
-    unit = memoryview(bytearray(SLOT_LEN))
-    base = _check(unit)
-    for bit in range(SLOT_LEN * 8):
-        at = bit >> 3
-        unit[at] = 1 << (bit & 7)
-        if _check(unit) ^ base ^ unpack_from("<H", unit, _CHECK)[0] == wanted:
-            yield bit
-        unit[at] = 0
+    return raw[0] == VERSION and unpack_from("<H", raw, _CHECK)[0] == check(memoryview(raw))
 
 
 def _tag(view, prev, mac) -> bytes:
@@ -82,5 +68,6 @@ def _tag(view, prev, mac) -> bytes:
     return mac.mac(message)
 
 
-def _check(view) -> int:
+def check(view) -> int:
+    """What bytes 14 and 15 must say of the others. `view`: a memoryview of the slot."""
     return crc32(view[_PAYLOAD:], crc32(view[:_CHECK])) & 0xFFFF

@@ -192,7 +192,9 @@ class Journal:
     def _open(self, number: int, raw) -> bool:
         """Unseal a slot of the sector in use; one flipped bit is put right in `raw`."""
         if not self._unseal_at(number, raw):
-            for bit in codec.flips(raw):
+            from kassette.codec import rot
+
+            for bit in rot.flips(raw):
                 raw[bit >> 3] ^= 1 << (bit & 7)
                 if self._unseal_at(number, raw):
                     break

@@ -5,6 +5,7 @@ from struct import unpack_from
 
 from micropython import const
 
+from kassette.codec import rot
 from kassette.codec import slot as codec
 from kassette.codec.cmac import equal
 from kassette.codec.records import HEADER, SNAPSHOT
@@ -139,7 +140,7 @@ def _readings(raw):
     if codec.is_whole(raw):
         yield raw
         return
-    for bit in codec.flips(bytes(raw)):
+    for bit in rot.flips(bytes(raw)):
         raw[bit >> 3] ^= 1 << (bit & 7)
         yield raw
         raw[bit >> 3] ^= 1 << (bit & 7)
