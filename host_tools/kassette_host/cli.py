@@ -12,7 +12,11 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--reader", metavar="PORT", help="A real PN532 on this serial port in the virtual reader's place.")
+@click.option(
+    "--reader",
+    metavar="PORT",
+    help="A real PN532 on this serial port in the virtual reader's place. Untried: only a virtual one on a PTY was there.",
+)
 @click.option("--port", default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken.")
 @click.option(
     "--state",
