@@ -42,6 +42,7 @@ _SLIP_AT = {
     LATE_COMMIT: 2,
 }  # places in their values
 _AMOUNT_AT = 3
+_WORTH_TELLING = ("committed", "not_debited", "unresolved", "decision", "late_commit")
 
 
 class Partition(Protocol):
@@ -137,6 +138,11 @@ class JournalView:
         """Of the newest record; 0 when there is none."""
         return self._verifier.serial if self._verifier else 0
 
+    def news(self, since: int) -> list[str]:
+        """What became of slips after serial `since`, a line each."""
+        rows = [row for row in self._rows if row["serial"] > since and row["kind"] in _WORTH_TELLING]
+        return ["slip %s: %s" % (row["slip"], row["kind"].replace("_", " ")) for row in rows]
+
     def fill_percent(self) -> int:
         """What the terminal reckons: sectors are free again when the acknowledgement of all of them is on flash."""
         if self._verifier is None:
@@ -144,8 +150,8 @@ class JournalView:
         capacity = self._partition.size // _SECTOR - _KEY_AND_SPARE_SECTORS
         tail = max((q for q, first in self._first_serials.items() if first <= self._acked + 1), default=1)
         free = max(_SLOTS - 1 - self._verifier.slot, 0) + (capacity - (self._verifier.sector - tail + 1)) * _ROOM
-        usable = (capacity - 1) * _ROOM + _SLOTS - 1 - _RESERVE
-        return 100 - 100 * max(free - _RESERVE, 0) // usable
+        usable = (capacity - 1) * _ROOM + _SLOTS - 2 - _RESERVE
+        return max(100 - 100 * max(free - _RESERVE, 0) // usable, 0)
 
     def view(self, acknowledged: int, now: int) -> dict[str, Any]:
         """For the page. `acknowledged`: the serial up to which the back office has signed; `now`: u32 seconds."""

@@ -109,7 +109,10 @@ class Site:
         return NorChip(size, self.directory / "flash.img", int.from_bytes(os.urandom(4), "little"))
 
     def _build_terminal(self, plan: Plan) -> CounterTerminal:
-        real = RealReader(plan.reader) if plan.reader else None
+        try:
+            real = RealReader(plan.reader) if plan.reader else None
+        except OSError as error:
+            raise ShopError("no reader on %s: %s" % (plan.reader, error))
         seed = plan.seed if plan.seed is not None else int.from_bytes(os.urandom(8), "little")
         sectors = self._told["journal_sectors"]
         return CounterTerminal(self._flash, sectors * SECTOR, seed, None, plan.trace, real_reader=real)

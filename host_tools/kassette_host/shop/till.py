@@ -55,7 +55,7 @@ class Till:
         self._failed = failed
         self._terminal = site.terminal
         self._hands = Hands(site, say)
-        self._view = View(site, self._hands)
+        self._view = View(site, self._hands, say)
         self._commands: queue.Queue[tuple[Command, Refused]] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._guarded, name="till")
         self._pace = Pace(0)

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kassette_host.shop.hands import Hands
@@ -12,8 +13,12 @@ _LOG_LINES = 60
 
 
 class View:
-    def __init__(self, site: Site, hands: Hands):
+    """`say(line)` is told of sales and of what the back office has taken, as they come to pass."""
+
+    def __init__(self, site: Site, hands: Hands, say: Callable[[str], None]):
         self._site = site
+        self._say = say
+        self._told: dict[str, int] = {}  # what was said -> the serial up to which it was
         self._hands = hands
         self._terminal = site.terminal
         self._tones: list[dict[str, int]] = []
@@ -101,4 +106,12 @@ class View:
         if marks != self._flash_marks:
             self._flash_marks = marks
             journal.refresh(int(time.time()))
+            self._tell("booked", journal.serial, journal.news(self._told.get("booked", journal.serial)))
+        sent = ["the back office has the journal up to serial %d" % acknowledged]
+        self._tell("sent", acknowledged, sent if acknowledged > self._told.get("sent", acknowledged) else [])
         return journal.view(acknowledged, int(time.time()))
+
+    def _tell(self, what: str, serial: int, lines: list[str]) -> None:
+        self._told[what] = serial
+        for line in lines:
+            self._say(line)
