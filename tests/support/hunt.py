@@ -96,6 +96,30 @@ def leftovers():
                 yield "step %d event %d salt %d" % (before.number, event, salt)
 
 
+def weak():
+    """Programs that died at once, over and over: a slot that reads blank, but is not; its sector is filled and sealed."""
+    for salt in range(600):
+        flash, journal = fresh(12)
+        for number in range(3):
+            journal.append(CONFIG, config(number))
+        flash._seed = salt
+        flash.cut_at(1 + salt % 2, 7)
+        try:
+            journal.append(CONFIG, config(3))
+        except PowerCut:
+            pass
+        journal, _ = mounted(flash)
+        written = journal.next_serial
+        for number in range(written, 34):
+            journal.append(CONFIG, config(number))
+        for _ in range(4):
+            journal, _ = mounted(flash)
+            expect(journal.next_serial == 34, "a record is lost")
+            journal.check_sealed(1)
+        read_back(journal, 33)
+        yield "salt %d" % salt
+
+
 def cut_erase(kind):
     if kind == "erase":
         raise PowerCut(kind, 0)
@@ -284,7 +308,7 @@ def sealed():
 def hunt():
     """(suite, trials, what broke) of the first broken promise, or (None, trials, "")."""
     trials = 0
-    for suite in (keys, sealed, offline, worn, forgeries, restarts, rot, leftovers, erases, cuts):
+    for suite in (keys, sealed, offline, worn, forgeries, restarts, rot, weak, leftovers, erases, cuts):
         case = "start"
         try:
             for case in suite():  # noqa: B007

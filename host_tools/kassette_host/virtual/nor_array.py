@@ -224,7 +224,8 @@ class NorArray:
         old = int.from_bytes(self.memory[at:end], "big")
         new = int.from_bytes(data, "big")
         missing = old & ~new  # the bits that this chunk clears
-        few = 0
+        draw = self.random(4)
+        few = 1 << draw[0] * n // 32 | 1 << draw[1] * n // 32 | 1 << draw[2] * n // 32
         if pattern == 0:
             done = 0
         elif pattern == 1:
@@ -239,14 +240,12 @@ class NorArray:
         elif pattern == 6:
             done = missing & 1 << self.random(1)[0] * n // 32  # a bit that may well have been 0 before
         elif pattern == 5:
-            draw = self.random(3)
-            few = 1 << draw[0] * n // 32 | 1 << draw[1] * n // 32 | 1 << draw[2] * n // 32
             done = missing & ~few
         else:
             done = 0
         self._clear(at, end, old, old & ~done)
         if pattern in (5, 7):  # what was to be cleared and was not quite, reads as it likes
-            weak = missing & self._bits(n) & self._bits(n) if pattern == 7 else missing & few
+            weak = missing & (self._bits(n) & self._bits(n) if pattern == 7 and draw[3] & 1 else few)
             for i in range(n):
                 mask = weak >> 8 * (n - 1 - i) & 0xFF
                 if mask:
