@@ -1,9 +1,11 @@
 """What the counter page may ask: every command to the last field, and every way to ask wrongly."""
 
 import json
+import re
 
 import pytest
 
+from kassette_host import ROOT
 from kassette_host.shop.commands import COMMANDS, MAX_LEN, Refusal, parse
 from kassette_host.shop.hands import DEEDS
 
@@ -82,3 +84,12 @@ def test_a_refusal_repeats_no_more_than_a_name_of_what_was_sent():
     with pytest.raises(Refusal) as caught:
         parse(json.dumps({"cmd": "provision", "x" * 500: 1}))
     assert len(caught.value.text) < 120
+
+
+def test_the_readme_names_every_command_and_every_refusal():
+    text = (ROOT / "host_tools/README.md").read_text()
+    shop = "".join(path.read_text() for path in (ROOT / "host_tools/kassette_host/shop").glob("*.py"))
+    codes = set(re.findall(r'Refusal\(\s*"([a-z-]+)"', shop))
+    assert len(codes) >= 14
+    missing = [name for name in [*COMMANDS, *codes] if "`%s`" % name not in text]
+    assert not missing
