@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import json
 import pathlib
 import subprocess
@@ -70,7 +71,7 @@ def in_real_time(test):
             try:
                 return test(*arguments, **named)
             except AssertionError:
-                if not _starved or not tries_left:
+                if not tries_left or not (_starved or os.getloadavg()[0] > os.cpu_count()):
                     raise
 
     return patient

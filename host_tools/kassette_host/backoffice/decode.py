@@ -49,6 +49,7 @@ class Intent(NamedTuple):
 
 
 def intent(payload: bytes) -> Intent:
+    """The values of an INTENT record by name."""
     return Intent(*records.unpack(records.INTENT, payload))
 
 

@@ -28,10 +28,12 @@ class Unbalanced(Exception):
 
 
 def entry_source(terminal: int, journal_id: int, serial: int) -> str:
+    """The name of the posting sets that a record of a journal causes."""
     return "entry:%d:%d:%d" % (terminal, journal_id, serial)
 
 
 def order_source(number: int) -> str:
+    """The name of the posting sets that a credit order causes."""
     return "order:%d" % number
 
 

@@ -27,6 +27,7 @@ def place(books: Books, card: int, kind: str, amount: int, operator: str, sequen
 
 
 def find(db: Connection, number: int) -> Row | None:
+    """The credit order with that number, or None."""
     return db.execute(select(credit_orders).where(credit_orders.c.number == number)).first()
 
 

@@ -51,6 +51,7 @@ def enrol_terminal(
 
 
 def journal_of(db: Connection, terminal: int, journal_id: int) -> Row | None:
+    """What is known of a terminal's journal, or None before its first upload."""
     row = journals.c
     return db.execute(select(journals).where(row.terminal == terminal, row.journal_id == journal_id)).first()
 
@@ -74,6 +75,7 @@ def add_card(
 
 
 def find_card(db: Connection, card_id: int) -> Row | None:
+    """The card with that id here, or None."""
     return db.execute(select(cards).where(cards.c.id == card_id)).first()
 
 

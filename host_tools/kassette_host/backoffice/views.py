@@ -38,6 +38,7 @@ def label(number: int) -> str:
 
 
 def hexed(terminal: int) -> str:
+    """A terminal's number as people write it: eight hex digits."""
     return "%08X" % terminal
 
 
@@ -249,5 +250,6 @@ def mismatch_list(db: Connection) -> list[Values]:
 
 
 def audit_list(db: Connection) -> list[Values]:
+    """Who did what, the newest first."""
     rows = db.execute(select(audit).order_by(audit.c.id.desc()).limit(PAGE))
     return [dict(row._mapping) for row in rows]
