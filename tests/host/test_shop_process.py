@@ -30,7 +30,7 @@ def get(url):
     return answer.status, answer.read().decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_leaves_no_process(state_dir, number):
     with ShopProcess(state_dir, "run", "--port", "0") as shop:
         assert get(shop.url())[0] == 200

@@ -1,5 +1,6 @@
 """The counter with the real firmware behind it: a site in a folder, a till in its thread, commands as the page sends them."""
 
+import json
 import os
 import queue
 import signal
@@ -175,6 +176,10 @@ def test_a_card_is_pulled_away_at_the_command_that_was_asked_for(directory):
         counter.do("card_put", card=6)
         parts = counter.sees(cashier.TAP_SAME)
         parts = counter.until(lambda p: p["reader"]["tear"]["command"] == 0 and not card(p, 6)["on_reader"])
+        committed = counter.site.rack.find(6).card.to_state()
+        assert json.loads((directory / "cards/000006.json").read_text())["card"] == committed, (
+            "on disk before anybody asks"
+        )
         counter.do("card_put", card=6)
         counter.sees(cashier.PAID, cashier.CHARGED)
         parts = counter.until(lambda p: p["journal"]["rows"][0]["kind"] in ("committed", "late_commit"))
@@ -228,6 +233,14 @@ def test_a_half_made_shop_is_made_again(tmp_path):
     (tmp_path / "flash.img").write_bytes(b"half")
     with Counter(tmp_path) as counter:
         counter.idle()
+
+
+def test_a_shop_whose_keys_are_damaged_is_refused(tmp_path):
+    with Counter(tmp_path) as counter:
+        counter.idle()
+    (tmp_path / "office/keys.json").write_text("{}")
+    with pytest.raises(ShopError, match="make reset"):
+        open_site(tmp_path, "kept", Plan(terminal_port=0))
 
 
 def test_a_shop_of_another_version_is_refused(tmp_path):

@@ -15,7 +15,7 @@ _KEEP_ALIVE_S = 15
 
 
 def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
-    """Run the shop until SIGINT or SIGTERM; the exit status: 0, 1 after a bug, 2 when it can't be opened.
+    """Run the shop until SIGINT, SIGTERM or SIGHUP; the exit status: 0, 1 after a bug, 2 when it can't be opened.
 
     reader: a serial port with a real PN532, or None. port: of the pages, the next free one if taken. state: one of
     `kassette_host.shop.starts.STARTS`. trace: a file for every frame on every link.
@@ -29,7 +29,7 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         reasons.append(signal.Signals(number).name)
         end.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     try:
         lock = Lock(directory)

@@ -83,8 +83,13 @@ class Hands:
         """A card that has left by itself was the torn tap that somebody asked for; that switch is spent."""
         left = {card for card in self._laid if not self.is_laid(self._card(card))}
         if left:
+            self._save(left)
             self._laid -= left
             self.tear = (0, self.tear[1])
+
+    def _save(self, cards: set[int]) -> None:
+        for card in cards:
+            self._site.rack.save(self._card(card))
 
     def _frame_saver(self, inner: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
         def on_frame(direction: str, data: bytes) -> None:
@@ -92,9 +97,7 @@ class Hands:
                 inner(direction, data)
             finally:  # also when the plug is pulled at this very frame: the card has acted
                 if direction == "<":
-                    for one in self._site.rack:
-                        if self.is_laid(one):
-                            self._site.rack.save(one)
+                    self._save(self._laid)
 
         return on_frame
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from kassette_host import journal
+from kassette_host.backoffice.keystore import KeyStoreError
+from kassette_host.backoffice.store import StoreError
 from kassette_host.provision import install, journal_root, terminal_share
 from kassette_host.shop.files import write_whole
 from kassette_host.shop.journal_view import JournalView
@@ -33,7 +35,7 @@ from kassette_host.virtual.nor import SECTOR, NorChip
 TERMINAL = 0x4B530001
 SHOP_NAME, SHOP_NAME_ASCII = "街角小店", "Corner Shop"
 JOURNAL_SECTORS = 64
-SMALL_JOURNAL_SECTORS = 14  # a journal that fills up while one looks on
+SMALL_JOURNAL_SECTORS = 12  # a journal that fills up while one looks on
 OPENING_BALANCES = (5000, 12000, 350, 8800, 2000, 30000, 6450, 1000)  # of the first cards, in minor units
 _PROVISIONED_AS = 1
 _JOURNAL_ID = 1
@@ -91,8 +93,11 @@ class Site:
         if told is None:
             clear(directory)
         self._told = told or {"format": _FORMAT, "journal_sectors": plan.journal_sectors, "is_keyed": False}
-        self.office = Office(directory / "office", TERMINAL, _JOURNAL_ID, plan.terminal_port)
-        self._flash = self._open_flash()
+        try:
+            self.office = Office(directory / "office", TERMINAL, _JOURNAL_ID, plan.terminal_port)
+            self._flash = self._open_flash()
+        except (KeyStoreError, StoreError, ValueError) as error:
+            raise ShopError("%s can't be opened (%s): `make reset` starts afresh" % (directory, error))
         self.real_reader = plan.reader
         self.terminal = self._build_terminal(plan)
         self.slips = SlipTray(directory / "slips")

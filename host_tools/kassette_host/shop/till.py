@@ -21,11 +21,11 @@ from kassette_host.sim.wire import FirmwareGone
 MAX_WAITING = 200  # commands; a page that sends more, faster than they are done, is refused
 _LATE_US = 1_000_000  # a host that did not wake up for so long: the terminal did not live meanwhile
 _LOOK_US = 1_000_000  # without power nothing happens by itself; the ages on the page still grow
+_STEP_US = 2_000  # events closer together than this are done in one go
 _NEVER_US = 1 << 62
 
 Refused = Callable[[Refusal], None]
 _WAKE = Command("wake", {})
-_STOP = Command("stop", {})
 
 
 class Pace:
@@ -137,10 +137,10 @@ class Till:
     def _wait(self) -> list[tuple[Command, Refused]]:
         """Sleep until the terminal or a command needs attention; all commands that are there then."""
         now_us = self._pace.now_us()
-        due_us = min(self._terminal.next_us() or _NEVER_US, now_us + _LOOK_US)
+        due_us = max(now_us + _STEP_US, min(self._terminal.next_us() or _NEVER_US, now_us + _LOOK_US))
         commands = []
         try:
-            commands.append(self._commands.get(timeout=max(0, due_us - now_us) / 1e6))
+            commands.append(self._commands.get(timeout=(due_us - now_us) / 1e6))
             while True:
                 commands.append(self._commands.get_nowait())
         except queue.Empty:

@@ -22,7 +22,7 @@ class View:
         self._hands = hands
         self._terminal = site.terminal
         self._tones: list[dict[str, int]] = []
-        self._pixels = b""
+        self._screen_marks: tuple[int, ...] = ()
         self._screen: dict[str, str] = {}
         self._flash_marks: tuple[int, ...] = ()
 
@@ -56,9 +56,11 @@ class View:
         }
 
     def _show_screen(self) -> dict[str, str]:
-        pixels = self._terminal.display.pixels() if self._terminal.is_on else bytes(1024)
-        if pixels != self._pixels:
-            self._pixels = pixels
+        display = self._terminal.display
+        marks = (self._terminal.is_on, self._terminal.lives, display.writes)
+        if marks != self._screen_marks:
+            self._screen_marks = marks
+            pixels = display.pixels() if self._terminal.is_on else bytes(1024)
             text = self._terminal.screen if any(pixels) else ""
             self._screen = {"bits": base64.b64encode(pixels).decode(), "text": text}
         return self._screen
