@@ -79,7 +79,11 @@ def strip(source: str) -> str:
     `if TYPE_CHECKING:`.
     """
     lines = source.split("\n")
-    for node in ast.parse(source).body:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source  # the compiler and the linker say where
+    for node in tree.body:
         is_const_import = (
             isinstance(node, ast.ImportFrom)
             and node.module == "micropython"

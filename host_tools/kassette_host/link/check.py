@@ -95,5 +95,5 @@ def _check_consts(module: Module) -> None:
             raise module.error(node, "const() that is not alone at the top of the module")
         if any(constant in scope.bound for scope in module.scopes.all if scope is not module.scopes.top):
             raise module.error(node, "the constant %s is also a name within a function or class" % constant)
-        if len(module.scopes.top.bound[constant]) > 1 or constant in module.scopes.late:
+        if len(module.scopes.top.bound[constant]) > 1:
             raise module.error(node, "the constant %s is bound once more" % constant)

@@ -15,8 +15,7 @@ def render(statements: list[tuple[str, ast.stmt]]) -> tuple[str, list[Place]]:
     tree = ast.fix_missing_locations(ast.Module([statement for _, statement in statements], []))
     source = "".join(line + "\n" for line in ast.unparse(tree).split("\n") if line)
     again = ast.parse(source)
-    if ast.dump(again) != ast.dump(tree):
-        raise LinkError("the linked module reads differently when it is parsed again")
+    _compare(tree, again)
     places: dict[int, Place] = {}
     for (name, before), after in zip(statements, again.body):
         for old, new in zip(ast.walk(before), ast.walk(after)):
@@ -38,13 +37,20 @@ def _fill(places: dict[int, Place], lines: int) -> list[Place]:
 
 
 def render_in_place(name: str, tree: list[ast.stmt]) -> str:
-    """The source of a module with each statement on the line where it was. Raises LinkError if one can't be."""
+    """The source of a module with each statement on the line where it was. Raises LinkError as `render`."""
     source, places = render([(name, statement) for statement in tree])
     lines: list[str] = []
     for line, (_, at) in zip(source.split("\n"), places):
         lines += [""] * (at - 1 - len(lines))
-        if len(lines) >= at and line[0] not in " \t" and lines[-1][:5] == "from ":
-            lines[-1] += "; " + line
-        else:
+        if len(lines) < at or line.strip() in ("else:", "finally:"):
             lines.append(line)
-    return "\n".join(lines) + "\n"
+        else:  # they were on one line
+            lines[-1] += (" " if lines[-1][-1] == ":" else "; ") + line.strip()
+    found = "\n".join(lines) + "\n"
+    _compare(ast.Module(tree, []), ast.parse(found))
+    return found
+
+
+def _compare(wanted: ast.Module, found: ast.Module) -> None:
+    if ast.dump(wanted) != ast.dump(found):
+        raise LinkError("the linked module reads differently when it is parsed again")

@@ -46,13 +46,14 @@ def link(
         name: Module(name, source, paths.get(name, name.replace(".", "/") + ".py"), sources, loaded)
         for name, source in sources.items()
     }
+    program = Program(modules, parts)
+    for module in modules.values():
+        check(program, module)
     everything = list(modules.values())
     gone = shake(everything, {name for _, name in exports})
     shorten(everything)
     borrow(everything, {name for _, name in exports}, lent)
     program = Program(modules, parts)
-    for module in modules.values():
-        check(program, module)
     linked = Linked({}, {}, {}, gone)
     fixed = {Symbol(*symbol): name for symbol, name in exports.items()}
     all_names: list[Names] = []

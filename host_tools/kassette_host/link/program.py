@@ -115,7 +115,7 @@ class Program:
         top = module.scopes.top
         for statement in module.tree.body:
             name = constant_name(statement)
-            if name is None or len(top.bound[name]) > 1 or name in module.scopes.late:
+            if name is None or len(top.bound[name]) > 1:
                 continue
             assert isinstance(statement, ast.Assign)
             call = const_call(statement.value)

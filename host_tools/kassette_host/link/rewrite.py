@@ -97,7 +97,7 @@ def rewrite(program: Program, unit: Unit, all_names: list[Names]) -> list[tuple[
     for module in unit.modules:
         tree = _Rewriter(program, unit, module, names, imported).visit(module.tree)
         statements += [(module.name, statement) for statement in tree.body]
-    for statement in _from_others(program, unit, all_names):
+    for statement in reversed(_from_others(program, unit, all_names)):
         before = [at for at, (_, other) in enumerate(statements) if other.lineno < statement.lineno]
         place = 0 if unit.is_merged or not before else before[-1] + 1
         statements.insert(place, (unit.modules[0].name, statement))
