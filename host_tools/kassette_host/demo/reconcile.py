@@ -8,6 +8,7 @@ from kassette.codec import records
 from kassette_host import journal
 from kassette_host.backoffice import checks, ledger
 from kassette_host.backoffice.rules import CARD, COMMITTED, FINAL
+from kassette_host.backoffice.schema import mismatches
 from kassette_host.backoffice.schema import slips as booked_slips
 from kassette_host.cards.personalise import read_card
 from kassette_host.demo.shop import JOURNAL_ID, OPENING_MINOR, TERMINAL, DemoShop
@@ -83,6 +84,7 @@ def _compare_books(shop: DemoShop, paid: set[int], verdict: Verdict) -> None:
         booked = dict(tuple(line) for line in db.execute(select(row.slip, row.outcome)))
         terms = checks.conservation(db)
         verdict.differences += [finding.text for finding in checks.findings(db)]
+        verdict.differences += [text for (text,) in db.execute(select(mismatches.c.text))]  # what it noted on the way
     verdict.takings = terms.takings
     if set(booked) != set(verdict.slips):
         verdict.differences.append("journal and back office know different slips")
