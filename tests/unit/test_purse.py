@@ -56,6 +56,12 @@ def _ours(purse, amount, serial=55):
 # --- open
 
 
+async def test_a_card_whose_sequence_is_used_up_is_refused_before_anything_is_recorded():
+    card, purse = _bench()
+    card.records[0] = _record(0xFFFFFFFF, 98500)
+    assert await _fails(purse.open(_UID)) == (Fault, 206, 0)
+
+
 async def test_open():
     card, purse = _bench()
     await purse.open(_UID)

@@ -85,6 +85,8 @@ class Purse:
                 raise Fault(_E_HEADER, self.currency)
             self.newest = await self._record(0)
             self.balance, self.card_seq = card_record.after(self.newest)
+            if self.card_seq == 0xFFFFFFFF:  # no debit can follow on it
+                raise Fault(_E_RECORD)
             is_open = True
         finally:
             if not is_open:
