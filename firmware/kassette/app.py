@@ -88,7 +88,11 @@ async def _live(t):
         drop("kassette.startup", "kassette.store.boots", "kassette.codec.settings")
         await _start_devices(t)
         _watch(t, t.paper.print_forever(t))
-        await recovery.report(t)
+        try:
+            await recovery.report(t)
+        except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
+            _start_uplink(t)  # what is there already goes out, and makes room
+            await _out_of_service(t, fault)
         _start_uplink(t)
         gc.collect()
         log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())  # pyright: ignore
@@ -243,6 +247,8 @@ async def _serve(t, key):
         await _show_end(t, end.code, end.argument)
     except Fault as fault:
         log("flow", fault.code, fault.at)
+        if t.till.open:  # a card may have paid for what could not be recorded: the next boot says so
+            raise
         await _show_end(t, fault.code, fault.at)
     finally:
         t.purse.close()

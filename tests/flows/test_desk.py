@@ -1,7 +1,10 @@
-from counter import UNKNOWN_DONE, Card, Counter
+import asyncio
+
+from counter import LOST_BEFORE, UNKNOWN_DONE, Card, Counter
 
 from kassette.errors import CardLost
 from kassette.flows import desk, recovery
+from kassette.flows.paper import COPY, Paper
 from kassette.flows.sale import sale
 
 
@@ -59,3 +62,80 @@ def test_what_was_decided_before_a_cut_is_not_asked_again():
     after = Counter(t.flash)
     assert after.run(recovery.report(after)) is None
     assert 17 not in after.effects  # decided before the cut: nothing to ask
+
+
+def test_a_boot_tells_of_the_newest_slip_whatever_it_came_to():
+    cases = (
+        (["ok"], [], 28),
+        ([LOST_BEFORE] * 5, [], 22),
+        ([UNKNOWN_DONE], [1], 19),
+        ([UNKNOWN_DONE], [2], 20),
+    )
+    for debits, choices, screen in cases:
+        t = Counter()
+        t.arrivals = [Card()]
+        t.run(sale(t))
+        t.arrivals = [Card()] + [CardLost(113)] * (60 if choices else 0)
+        t.debits = list(debits)
+        t.keys = [None] * 3 + ["*"] if choices else []
+        t.choices = list(choices)
+        t.run(sale(t))
+        after = Counter(t.flash)
+        assert after.run(recovery.report(after)) is None
+        assert after.effects == [screen]
+
+
+def test_a_boot_after_an_abandoned_sale_was_found_charged_says_charged():
+    t = Counter()
+    card = Card()
+    t.arrivals = [card] + [CardLost(113)] * 60
+    t.debits = [UNKNOWN_DONE]
+    t.keys = [None] * 3 + ["*"]
+    t.choices = [2]
+    t.run(sale(t))
+    t.arrivals = [card]
+    t.run(desk.balance(t))
+    after = Counter(t.flash)
+    assert after.run(recovery.report(after)) is None
+    assert after.effects == [28]
+
+
+def spoil(t, serial):
+    """Turn two bits of a record in the first sector, whose first slot was left out at the start."""
+    t.flash.memory[t.journal.at(1, 1 + serial) + 40] ^= 3
+
+
+def test_a_boot_whose_last_sale_can_not_be_read_goes_on():
+    t = Counter()
+    t.arrivals = [Card()]
+    t.run(sale(t))
+    after = Counter(t.flash)
+    spoil(after, 1)
+    assert after.run(recovery.report(after)) is None
+    assert after.effects == []
+
+
+def test_a_slip_whose_record_can_not_be_read_does_not_hold_up_the_next():
+    t = Counter()
+    t.arrivals = [Card()]
+    t.run(sale(t))
+    printed = []
+    t.slip = lambda what, *values: values
+
+    class Printer:
+        async def print(self, slip):
+            printed.append(slip[1])
+
+    t.printer = Printer()
+    paper = Paper(t.clock)
+    paper.put(COPY, 99)
+    paper.put(COPY, t.till.last_sale)
+
+    async def until_printed():
+        task = asyncio.create_task(paper.print_forever(t))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert paper.waiting == 0 and len(printed) == 1
+        task.cancel()
+
+    t.run(until_printed())

@@ -100,6 +100,9 @@ class FakeReader:
     def __init__(self, counter):
         self._counter = counter
 
+    async def start(self):
+        self._counter.effects.append("start reader")
+
     async def wait_card(self, timeout_ms):
         counter = self._counter
         if counter.arrivals:

@@ -5,13 +5,14 @@ import random
 import books
 import pytest
 
+from kassette_host.sim import wire
 from kassette_host.sim.bench import Bench, card_balance
-from kassette_host.sim.cashier import CHARGED, IDLE, NOT_CHARGED, PAID, TAP_SAME
+from kassette_host.sim.cashier import CHARGED, IDLE, LOST, NOT_CHARGED, PAID, TAP, TAP_SAME
 from kassette_host.sim.power import PowerCut
 
 AMOUNT = 850
-LAST_SALE = "Last sale"
-POWER_CUT = "Power cut in slip"
+LAST_SALE = "Last sale: charged"
+UNKNOWN = "unknown, slip"
 _EVENTS = 1000  # a sale with its slip has about 930
 
 
@@ -32,13 +33,15 @@ def cut_in_a_sale(bench: Bench, event: int) -> PowerCut | None:
 
 
 def boot_and_settle(bench: Bench) -> str:
-    """Power on again: what the terminal says about the sale; an open one is resolved with its card."""
+    """Power on again: what the terminal says about the newest slip; an open one is resolved with its card."""
     if bench.cards[0] in bench.terminal.reader.field:
         bench.terminal.take(bench.cards[0])
     bench.terminal.run_ms(500)
     bench.terminal.power_on()
-    said = bench.cashier.wait(POWER_CUT, TAP_SAME, LAST_SALE, IDLE)
-    if said in (POWER_CUT, TAP_SAME):
+    said = bench.cashier.wait(UNKNOWN, TAP_SAME, NOT_CHARGED, LAST_SALE, IDLE)
+    if said == LAST_SALE:
+        said = bench.cashier.wait("Slip 1", "Slip 2")
+    if said in (UNKNOWN, TAP_SAME):
         bench.cashier.wait(TAP_SAME)
         bench.cashier.hold(bench.cards[0])
         said = bench.cashier.wait(CHARGED, NOT_CHARGED)
@@ -62,9 +65,8 @@ def one_cut(seed: int, event: int) -> str:
             elif said == NOT_CHARGED:
                 assert not is_charged
             else:
-                assert said == LAST_SALE
-                slips = books.outcomes(bench)
-                assert (slips.get(2) == "paid") == is_charged
+                assert said == ("Slip 2" if is_charged else "Slip 1")
+                assert books.outcomes(bench).get(2) == ("paid" if is_charged else None)
             books.check(bench)
             assert bench.cashier.sell(bench.cards[0], 100) == "paid"
             books.check(bench)
@@ -77,6 +79,88 @@ def one_cut(seed: int, event: int) -> str:
 def test_events_of_a_sale_are_as_many_as_the_sample_draws_from(bench):
     assert cut_in_a_sale(bench, 10**9) is None
     assert 800 < bench.terminal.plug.count < 3 * _EVENTS
+
+
+def screens(bench: Bench, ms: int) -> str:
+    """All that the screen shows within `ms`."""
+    seen = []
+    for _ in range(ms // 100):
+        bench.terminal.run_ms(100)
+        if seen[-1:] != [bench.terminal.screen]:
+            seen.append(bench.terminal.screen)
+    return "\n".join(seen)
+
+
+def replug(bench: Bench) -> None:
+    bench.terminal.power_off()
+    bench.terminal.take(bench.cards[0])
+    bench.terminal.power_on()
+
+
+def test_a_cut_after_a_sale_that_took_nothing_does_not_tell_of_the_sale_before(bench):
+    bench.cashier.sell(bench.cards[1], AMOUNT)
+    bench.cashier.key_in(AMOUNT)
+    bench.cashier.wait(TAP)
+    bench.terminal.reader.faults.leave_before(6)
+    bench.cashier.hold(bench.cards[0])
+    bench.cashier.wait(LOST)
+    replug(bench)
+    said = screens(bench, 4000)
+    assert NOT_CHARGED in said and "Slip 2" in said
+    assert LAST_SALE not in said
+    assert books.outcomes(bench) == {1: "paid", 2: "not paid"}
+
+
+def test_a_second_cut_while_the_card_is_awaited_does_not_tell_of_the_sale_before(bench):
+    bench.cashier.sell(bench.cards[1], AMOUNT)
+    bench.cashier.key_in(AMOUNT)
+    bench.cashier.wait(TAP)
+    bench.terminal.reader.faults.leave_after(8)
+    bench.cashier.hold(bench.cards[0])
+    bench.cashier.wait(TAP_SAME)
+    for _ in range(2):
+        replug(bench)
+        said = screens(bench, 4000)
+        assert TAP_SAME in said and LAST_SALE not in said
+    bench.cashier.hold(bench.cards[0])
+    bench.cashier.wait(CHARGED)
+    books.check(bench)
+
+
+@pytest.mark.parametrize("is_cured", [True, False], ids=["for-a-moment", "for-good"])
+def test_a_flash_that_takes_no_outcome_never_leaves_a_charged_card_unmentioned(is_cured):
+    with Bench() as bench:
+        bench.cashier.sell(bench.cards[1], 300)
+        bench.cashier.key_in(AMOUNT)
+        bench.cashier.wait(TAP)
+        journal = bench.terminal.partition(wire.JOURNAL)
+        program = journal.program
+        records_left = 1
+
+        def fail(at, data):
+            nonlocal records_left
+            if records_left:
+                records_left -= 1
+                program(at, data)
+
+        journal.program = fail
+        bench.cashier.hold(bench.cards[0])
+        bench.cashier.wait("PROGRAM ERROR")
+        assert card_balance(bench.cards[0]) == books.OPENING - AMOUNT
+        bench.terminal.take(bench.cards[0])
+        if is_cured:
+            journal.program = program
+            bench.cashier.wait(UNKNOWN)
+            bench.cashier.wait(TAP_SAME)
+            bench.cashier.hold(bench.cards[0])
+            bench.cashier.wait(CHARGED)
+            books.check(bench)
+        else:
+            bench.cashier.wait("FLASH WRITE ERROR")
+            lives = bench.terminal.lives
+            bench.terminal.press("5#")
+            bench.terminal.run_ms(20_000)
+            assert "FLASH WRITE ERROR" in bench.terminal.screen and bench.terminal.lives == lives
 
 
 @pytest.mark.parametrize("seed", range(20))

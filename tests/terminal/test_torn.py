@@ -1,5 +1,7 @@
 """The card leaves in the middle: before or after each of its commands, and comes back, or another one does, or none."""
 
+import copy
+
 import books
 import pytest
 
@@ -83,6 +85,34 @@ def test_the_question_can_be_left_without_an_answer(bench):
     bench.cashier.hold(bench.cards[0])
     bench.cashier.wait(CHARGED)
     books.check(bench)
+
+
+def test_a_reader_that_lost_its_power_meanwhile_finds_out_all_the_same(bench):
+    assert tear(bench, COMMIT, True) == TAP_SAME
+    bench.terminal.reader.power_cycle()
+    bench.cashier.hold(bench.cards[0])
+    bench.cashier.wait(CHARGED)
+    books.check(bench)
+
+
+def test_without_a_reader_the_cashier_can_still_decide(bench):
+    assert tear(bench, COMMIT, True) == TAP_SAME
+    bench.terminal.reader.faults.silent = True
+    bench.cashier.wait("CARD READER SILENT")
+    bench.terminal.press("*")
+    bench.cashier.wait(DECIDE)
+    bench.terminal.press("1")
+    bench.cashier.wait("Noted: goods given")
+
+
+def test_a_card_that_can_prove_nothing_is_not_called_another_one(bench):
+    older = copy.deepcopy(bench.cards[0])
+    bench.cashier.sell(bench.cards[0], 100)
+    bench.cashier.wait_idle()
+    assert tear(bench, COMMIT, True) == TAP_SAME
+    bench.cashier.hold(older)
+    assert bench.cashier.wait("OUTCOME UNKNOWN", "NOT THE SAME CARD") == "OUTCOME UNKNOWN"
+    assert books.outcomes(bench)[2] == "open"
 
 
 def test_nine_sales_later_on_the_same_card_the_record_has_rolled_out_and_nobody_guesses(bench):

@@ -22,7 +22,7 @@ _JOBS = const(32)
 
 
 class Paper:
-    """`trouble` is 0 or the code of what keeps the printer from printing (601 to 604)."""
+    """`trouble` is 0 or the code of what keeps the printer from printing (601 to 604), or a slip from being made (4xx)."""
 
     def __init__(self, clock):
         self._jobs = []  # (marks, serial of the record that ended the attempt)
@@ -51,7 +51,14 @@ class Paper:
                 await self._wake.wait()
             marks, serial = self._jobs[0]
             try:
-                await t.printer.print(self._slip(t, marks, serial))
+                slip = self._slip(t, marks, serial)
+            except Fault as fault:  # its record can't be read any more: the slips behind it can
+                log("slip", fault.code, serial)
+                self.trouble = fault.code
+                self._jobs.pop(0)
+                continue
+            try:
+                await t.printer.print(slip)
             except Fault as fault:
                 if fault.code != self.trouble:
                     log("paper", fault.code)

@@ -24,11 +24,13 @@ async def present(t, prompt, *numbers, timeout_ms=_CARD_MS):
     A card that is taken away while it is being read is asked for again. Raises Cancelled (802 the cancel key,
     113 no card within `timeout_ms`; 0 waits for ever); FlowEnd or Fault for a card that is not ours.
     """
+    settled = []
     while True:
         t.ui.show(prompt, *numbers)
         try:
             await t.purse.open(await wait_card(t, timeout_ms))
-            return await settle(t)
+            await _settle(t, settled)
+            return settled
         except CardLost:
             prompt = _E_LOST
 
@@ -38,7 +40,7 @@ async def wait_card(t, timeout_ms):
     started = t.clock.ticks_ms()
     is_two = False
     while True:
-        if await _is_cancel_pressed(t):
+        if await is_cancel_pressed(t):
             raise Cancelled(_E_CANCELLED)
         if timeout_ms and t.clock.elapsed_ms(started) >= timeout_ms:
             raise Cancelled(_E_NO_CARD)
@@ -54,21 +56,21 @@ async def wait_card(t, timeout_ms):
                 raise
 
 
-async def _is_cancel_pressed(t):
+async def is_cancel_pressed(t, timeout_ms=0):
+    """Whether the next key is the cancel key; any other one is passed over, and ends the waiting too."""
     try:
-        return await t.ui.key(0) == "*"
+        return await t.ui.key(timeout_ms) == "*"
     except Cancelled:
         return False
 
 
-async def settle(t):
+async def _settle(t, settled):
     """Resolve every unresolved sale of the card that is open, as far as its own records prove anything.
 
-    Returns [(serial of the intent, serial of its outcome's record, records.COMMITTED or records.NOT_DEBITED)];
-    what they can't prove stays unresolved. Raises CardLost, Fault.
+    Adds (serial of the intent, serial of its outcome's record, records.COMMITTED or records.NOT_DEBITED) to `settled`,
+    which outlives a card that leaves in the middle; what they can't prove stays unresolved. Raises CardLost, Fault.
     """
     card = t.purse
-    settled = []
     for attempt in [attempt for attempt in t.till.unresolved if attempt[_UID] == card.uid]:
         serial = attempt[_SERIAL]
         verdict = await card.find(t.settings.terminal, t.settings.journal_id, serial, attempt[_CARD_SEQUENCE])
@@ -78,4 +80,3 @@ async def settle(t):
             settled.append((serial, book.reject(t, serial, attempt[_SLIP], 0, 1), verdict))
         else:
             await card.open(card.uid)  # a refusal of the card ended its session
-    return settled

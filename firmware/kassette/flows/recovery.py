@@ -9,7 +9,7 @@ from kassette.codec import records
 from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows import book
 from kassette.flows.paper import SALE, TRUTH
-from kassette.flows.present import present
+from kassette.flows.present import is_cancel_pressed, present
 
 _TAP_SAME = const(17)
 _DECIDE = const(18)
@@ -18,9 +18,12 @@ _FOUND_CHARGED = const(21)
 _FOUND_NOT_CHARGED = const(22)
 _POWER_CUT = const(23)
 _LAST_SALE = const(28)
+_E_LOST = const(110)
 _E_WRONG_CARD = const(307)
+_E_UNRESOLVED = const(801)
 _E_POWER = const(806)
-_IS_DECIDED = const(7)  # place in an attempt of the till
+_UID = const(5)  # places in an attempt of the till
+_IS_DECIDED = const(7)
 _POLL_MS = const(200)
 _HUNT_MS = const(3000)
 _READ_MS = const(3000)
@@ -41,9 +44,19 @@ async def hunt(t, serial):
                 break
             await card.open(uid)
             return await card.find(t.settings.terminal, t.settings.journal_id, serial, card_seq)
-        except Fault:
+        except Fault as fault:
+            await _mend_reader(t, fault)
             await t.clock.sleep_ms(_POLL_MS)
     return records.UNRESOLVED
+
+
+async def _mend_reader(t, fault):
+    """A reader that lost its power talks at another rate and knows nothing of what it was told: start it anew."""
+    if fault.code < _E_LOST:
+        try:
+            await t.reader.start()
+        except Fault:
+            pass  # it is asked again
 
 
 async def resolve(t, serial, slip, amount):
@@ -52,6 +65,7 @@ async def resolve(t, serial, slip, amount):
     Raises Cancelled when the cashier decided without the card. There is no time-out: a sale that may have taken money
     is not forgotten because nobody looked.
     """
+    uid = t.till.find(serial)[_UID]
     while True:
         try:
             for intent, outcome, verdict in await present(t, _TAP_SAME, amount, timeout_ms=0):
@@ -61,22 +75,29 @@ async def resolve(t, serial, slip, amount):
                     t.ui.beep(not is_debited)
                     await t.ui.pause(_READ_MS)
                     return outcome, verdict
-            t.ui.show(_E_WRONG_CARD)
+            t.ui.show(_E_UNRESOLVED if t.purse.uid == uid else _E_WRONG_CARD)
             await t.ui.pause(_READ_MS)
         except Cancelled:
             await _decide(t, serial, slip)
         except (Fault, FlowEnd) as error:
             t.ui.show(error.code)
-            await t.ui.pause(_READ_MS)
+            await _mend_reader(t, error)
+            if await is_cancel_pressed(t, _READ_MS):  # without a reader there is no other way out
+                await _decide(t, serial, slip)
 
 
 async def _decide(t, serial, slip):
     """Ask the cashier what became of the goods. Raises Cancelled, with the decision's screen, once it is journalled."""
     try:
         decision = await t.ui.choose(_DECIDE)
+        record = book.decide(t, serial, slip, decision)
     except Cancelled:
         return
-    t.paper.put(TRUTH, book.decide(t, serial, slip, decision))
+    except Fault as fault:
+        t.ui.show(fault.code)
+        await t.ui.pause(_READ_MS)
+        return
+    t.paper.put(TRUTH, record)
     raise Cancelled(_DECIDED + decision, slip)
 
 
@@ -88,9 +109,12 @@ async def report(t):
         t.paper.put(TRUTH, book.leave_open(t, serial, slip, _E_POWER))
         t.ui.show(_POWER_CUT, slip)
         await t.ui.pause(_READ_MS)
-    elif till.last_sale:
-        await _tell_last_sale(t)
-    for attempt in [attempt for attempt in till.unresolved if not attempt[_IS_DECIDED]]:
+    undecided = [attempt for attempt in till.unresolved if not attempt[_IS_DECIDED]]
+    if not undecided:
+        await _tell_last_slip(t)
+    for attempt in undecided:
+        if not till.find(attempt[0]):
+            continue  # the card of the one before has proven this one too
         try:
             outcome, verdict = await resolve(t, *attempt[:3])
             if verdict == records.COMMITTED:
@@ -100,9 +124,25 @@ async def report(t):
             await t.ui.pause(_READ_MS)
 
 
-async def _tell_last_sale(t):
-    kind = t.journal.read(t.till.last_sale, t.payload) & 0x7F
-    intent, slip = records.unpack(kind, t.payload)[1:3]
-    t.journal.read(intent, t.payload)
-    t.ui.show(_LAST_SALE, records.unpack(records.INTENT, t.payload)[3], slip)
+async def _tell_last_slip(t):
+    """What the newest attempt came to: a sale before it is not what the cut interrupted."""
+    ends = {}  # serial of the intent -> the screen for what was recorded of it last
+    serial = t.journal.next_serial
+    try:
+        while True:
+            serial -= 1
+            kind = t.journal.read(serial, t.payload) & 0x7F
+            if kind == records.INTENT:
+                break
+            if kind == records.DECISION:
+                _, intent, _, decision = records.unpack(kind, t.payload)[:4]
+                ends.setdefault(intent, _DECIDED + decision)
+            elif kind in (records.NOT_DEBITED, records.LATE_COMMIT):
+                code = _FOUND_NOT_CHARGED if kind == records.NOT_DEBITED else _LAST_SALE
+                ends.setdefault(records.unpack(kind, t.payload)[1], code)
+    except Fault:
+        return  # no attempt yet, or none that can be read any more
+    _, slip, _, amount = records.unpack(records.INTENT, t.payload)[:4]
+    code = ends.get(serial, _LAST_SALE)
+    t.ui.show(code, *((amount, slip) if code in (_LAST_SALE, _FOUND_NOT_CHARGED) else (slip,)))
     await t.ui.pause(_READ_MS)
