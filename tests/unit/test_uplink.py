@@ -386,6 +386,43 @@ async def test_the_connection_breaks_while_the_request_leaves():
     assert shop.untouched()
 
 
+async def test_without_memory_an_attempt_ends_and_the_next_one_is_well():
+    shop = Shop(3)
+    shop.office.refusals.append(MemoryError())
+
+    async def script():
+        await shop.clock.sleep_ms(2_500)
+        assert shop.uplink.trouble == 508 and shop.untouched()
+        await shop.clock.sleep_ms(5_500)
+        assert shop.uplink.trouble == 0 and shop.journal.acked == 3
+
+    await shop.play(script())
+
+
+async def test_without_memory_a_kept_connection_is_given_up():
+    shop = Shop(3)
+    await shop.once()
+    shop.journal.append()
+    shop.office.streams[0].write_fault = MemoryError()
+    assert await shop.once() == 508
+    assert not shop.office.streams[0].is_open and shop.journal.acked == 3
+    assert await shop.once() is False and shop.journal.acked == 4
+
+
+async def test_without_memory_while_the_journal_writes_nothing_is_hidden():
+    shop = Shop(3)
+
+    def acknowledge(up_to, tag, time):
+        raise MemoryError
+
+    shop.journal.acknowledge = acknowledge
+    try:
+        await shop.once()
+    except MemoryError:
+        return
+    raise AssertionError("the journal's state is unknown, and nobody was told")
+
+
 async def test_a_fault_of_the_journal_comes_through():
     shop = Shop(1)
 

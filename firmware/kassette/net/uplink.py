@@ -5,6 +5,7 @@ and half a minute. Protocol and faults: `firmware/docs/uplink.md`; messages: `ka
 """
 
 import asyncio
+import gc
 from struct import pack_into, unpack_from
 
 from micropython import const
@@ -33,6 +34,7 @@ _E_DOWN = const(501)
 _E_SILENT = const(502)
 _E_NONSENSE = const(504)
 _E_MISMATCH = const(506)
+_E_MEMORY = const(508)
 
 
 class Uplink:
@@ -105,6 +107,8 @@ class Uplink:
         except Fault as fault:
             log("uplink", fault.code, fault.at)
             self.trouble = fault.code
+            if fault.code == _E_MEMORY:
+                gc.collect()
             return self._retry_ms()
         self.trouble = 0
         self._failures = 0
@@ -142,16 +146,26 @@ class Uplink:
     async def run_once(self) -> bool:
         """Send the oldest records that the back office lacks (or none) and take its acknowledgement.
 
-        True when there are more to send. Raises Fault: 501 to 507, or what the journal raises; the connection is closed.
+        True when there are more to send. Raises Fault: 501 to 508, or what the journal raises; the connection is closed.
         """
         is_done = False
         try:
             if not self._net.is_up():
                 raise Fault(_E_DOWN)
-            answer = await self._exchange()
-            has_more = await self._accept(answer)
+            try:
+                answer = await self._exchange()
+                came = self._clock.ticks_ms()
+                await self._idle(0)  # nobody is kept waiting by the check
+                up_to, tag, time = self._open(answer)
+            except (
+                MemoryError
+            ):  # so far the journal was only read; one that is stopped while it writes must be mounted again
+                raise Fault(_E_MEMORY)
+            self._wall.set(time + self._clock.elapsed_ms(came) // 1000, True)
+            if up_to:
+                self._journal.acknowledge(up_to, tag, time)
             is_done = True
-            return has_more
+            return self._first <= up_to < self._journal.next_serial - 1
         finally:
             self._is_shaking = False
             if not is_done:
@@ -166,6 +180,7 @@ class Uplink:
                     raise
                 self.close()  # a kept connection that ended meanwhile: not a failure yet
         self._is_shaking = True
+        gc.collect()
         self._stream = await self._net.open(self._settings, _OPEN_MS)
         return await self._ask(self._stream)
 
@@ -225,17 +240,12 @@ class Uplink:
                 raise Fault(_E_NONSENSE, length)
         return self._view[body:have]
 
-    async def _accept(self, answer) -> bool:
-        """Check an answer when nobody is kept waiting by it, and let it take effect."""
-        came = self._clock.ticks_ms()
-        await self._idle(0)
+    def _open(self, answer):
+        """What an answer acknowledges, checked: serial, its tag, the server's time."""
         settings = self._settings
         up_to, tag, time, _ = open_answer(
             answer, settings.signer_modulus, settings.terminal, settings.journal_id, self._nonce
         )
         if not min(self._first, self._last) <= up_to <= self._last:
             raise Fault(_E_MISMATCH, up_to)
-        self._wall.set(time + self._clock.elapsed_ms(came) // 1000, True)
-        if up_to:
-            self._journal.acknowledge(up_to, tag, time)
-        return self._first <= up_to < self._journal.next_serial - 1
+        return up_to, tag, time
