@@ -1,10 +1,10 @@
 """A name that the interpreter lacks costs the device a table entry and its letters: borrow one that it has.
 
 Lent (`lent_names.txt`) are names of exceptions, constants and functions that ports have in ROM, and that nobody looks
-up on an object of ours. The whole bundle is renamed alike, so nothing changes but the letters; a port without one of them pays for it as
-before. A name stays as it is when anything outside the bundle may know it (`outside_names.txt`: what the ports and
-their libraries define), when a text in the bundle spells it, when it is a module's, or when it is used of something
-that was imported from outside. Measured on the whole terminal: 5.2 kB less heap (firmware/docs/memory.md).
+up on an object of ours. The whole bundle is renamed alike, so nothing changes but the letters; a port without one of
+them pays for it as before. A name stays as it is when anything outside the bundle may know it (`outside_names.txt`:
+what the ports and their libraries define), when a text in the bundle spells it, when it is a module's, or when it is
+used of something that was imported from outside. Measured: 5.2 kB less heap (firmware/docs/memory.md).
 """
 
 import ast
