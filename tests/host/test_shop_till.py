@@ -200,6 +200,34 @@ def test_more_money_and_new_cards_come_through_the_back_office(directory):
         assert counter.refused("top_up", card=1, amount=1_000_000) == "card-full"
 
 
+def test_the_network_goes_down_falls_silent_and_comes_back(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        counter.do("network", state="down")
+        counter.sees("[no net]")
+        counter.do("network", state="silent")
+        counter.until(lambda p: p["network"]["state"] == "silent" and "[no net]" not in p["screen"]["text"])
+        counter.do("network", state="up")
+        counter.until(lambda p: p["network"]["state"] == "up")
+
+
+def test_what_was_sold_is_booked_and_the_identity_holds(directory):
+    with Counter(directory) as counter:
+        before = counter.idle()["office"]
+        counter.ask(240)
+        counter.do("tear", command=8, lost="after")
+        counter.do("card_put", card=7)
+        counter.sees(cashier.TAP_SAME)
+        counter.press("*")
+        counter.sees(cashier.DECIDE)
+        counter.press("1")
+        parts = counter.until(
+            lambda p: p["office"]["takings"] >= before["takings"] + 240 and not p["journal"]["unsent"]
+        )
+        assert parts["office"]["conserved"] and "− ¥2.40 suspense" in parts["office"]["verdict"]
+        assert parts["office"]["rows"][0]["outcome"] == "given"
+
+
 def test_what_can_not_be_done_is_refused(directory):
     with Counter(directory) as counter:
         counter.idle()

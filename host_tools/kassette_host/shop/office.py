@@ -130,7 +130,7 @@ class Office:
 
 
 def _contact(seen: int | None) -> str:
-    return "heard of it at %s" % time.strftime("%H:%M:%S", time.localtime(seen)) if seen else "not heard of it yet"
+    return "heard at %s" % time.strftime("%H:%M:%S", time.localtime(seen)) if seen else "not heard yet"
 
 
 def money(minor: int) -> str:
@@ -140,12 +140,13 @@ def money(minor: int) -> str:
 
 def _verdict(terms: checks.Conservation) -> str:
     """The books' identity in words: what was paid in, and where it is."""
-    always = [("on cards", terms.balances), ("takings", terms.takings)]
-    rarely = [
+    rarely = (
         ("pending credits", terms.pending_credits),
         ("suspense", terms.suspense),
         ("write-offs", terms.write_offs),
-    ]
-    parts = always + [(name, minor) for name, minor in rarely if minor]
-    said = " + ".join("%s %s" % (money(minor), name) for name, minor in parts)
+    )
+    said = "%s on cards + %s takings" % (money(terms.balances), money(terms.takings))
+    for name, minor in rarely:
+        if minor:
+            said += " %s %s %s" % ("−" if minor < 0 else "+", money(abs(minor)), name)
     return "%s paid in %s %s" % (money(terms.paid_in), "=" if terms.holds else "≠", said)
