@@ -52,7 +52,7 @@ def plant(folder, name):
 
 def hunt(firmware):
     done = subprocess.run(
-        [sys.executable, "tests/support/hunt.py", str(firmware)], cwd=ROOT, capture_output=True, text=True, timeout=1800
+        [sys.executable, "tests/support/hunt.py", str(firmware)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode in (0, 1), done.stderr
     assert done.stdout, done.stderr
