@@ -149,3 +149,14 @@ def test_nobody_comes_with_a_card(bench):
     bench.cashier.wait("NO CARD PRESENTED", limit_ms=90_000)
     bench.cashier.wait_idle()
     assert not bench.entries()
+
+
+def test_every_page_can_be_turned(bench):
+    assert bench.cashier.sell(bench.cards[0], 850) == PAID_SALE
+    bench.cashier.wait_idle()
+    bench.terminal.press("C")
+    bench.cashier.wait("Total of 1 sales")
+    bench.terminal.press("DD")
+    assert "Total of 1 sales" in bench.terminal.screen
+    bench.terminal.press("#")
+    bench.terminal.run_until(lambda: any("DAY TOTAL" in slip.text for slip in bench.terminal.printer.slips))

@@ -6,7 +6,7 @@ from kassette.ui.texts import Texts, fill
 
 RECORDS = {
     1: [b"cash", b"two", b"three", b"four", b"cust", b"2", b"3", b"4"],
-    5: [b"only", b"", b"one page", b"", b"", b"", b"", b""],
+    5: [b"only", b"", b"one page", b""],
     40: b"\xd6\xd5\xb6\xcb Terminal",
     999: [b"BUG", b"", b"bug", b"", b"c", b"", b"", b""],
 }

@@ -41,7 +41,7 @@ class Texts:
     def page(self, number: int, is_customer: bool) -> list:
         """The four lines of the cashier's or the customer's page; a text without a customer's page has one page."""
         fields = self.record(number).split(b"\0")
-        if is_customer and fields[_FIELDS_PAGE]:
+        if is_customer and len(fields) > _FIELDS_PAGE:
             return fields[_FIELDS_PAGE:]
         return fields[:_FIELDS_PAGE]
 
