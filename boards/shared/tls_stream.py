@@ -9,7 +9,6 @@ Seen on the interpreter (each has a test): a client context accepts any server u
 needs `server_hostname`; certificates and keys have to be `bytes`; the dates are checked against the system's clock.
 """
 
-import asyncio
 import socket
 import ssl
 from asyncio import core
@@ -26,32 +25,41 @@ _READ = const(0)
 _WRITE = const(1)
 
 
-async def connect(family: int, address, tls, timeout_ms: int) -> "TlsStream":
+def context(tls):
+    """A `hal.TlsIdentity` as the library wants it, made once: 3 kB in one piece, and the certificates' parsing.
+
+    Raises Fault(503): it is no use.
+    """
+    try:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_cert_chain(tls.client_cert, tls.client_key)
+        made.load_verify_locations(cadata=tls.server_ca)
+        return made
+    except (OSError, ValueError) as error:  # ValueError: a certificate, in words
+        raise _fault(_E_TLS, error)
+
+
+async def connect(family: int, address, identity, host: str, timeout_ms: int) -> "TlsStream":
     """Connect to `address`, a socket address of `family` as `getaddrinfo` gives it; hands are shaken by the first write.
 
-    `tls` is a `hal.TlsIdentity`. Raises Fault: 502 nobody there within `timeout_ms`, 503 the identity is no use.
+    `identity` is what `context` made, `host` the name in the server's certificate. Raises Fault: 502 nobody there within
+    `timeout_ms`, 503 the library can't begin.
     """
     sock = socket.socket(family, socket.SOCK_STREAM)
     stream = None
     try:
         sock.setblocking(False)
         await _within(_connected(sock, address), timeout_ms)
-        stream = TlsStream(sock, _wrap(sock, tls))
+        try:
+            wrapped = identity.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
+            raise _fault(_E_TLS, error)
+        stream = TlsStream(sock, wrapped)
     finally:
         if not stream:
             sock.close()
     return stream
-
-
-def _wrap(sock, tls):
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(tls.client_cert, tls.client_key)
-        context.load_verify_locations(cadata=tls.server_ca)
-        return context.wrap_socket(sock, server_hostname=tls.host, do_handshake_on_connect=False)
-    except (OSError, ValueError) as error:  # ValueError: a certificate, in words
-        raise _fault(_E_TLS, error)
 
 
 class TlsStream:
@@ -122,10 +130,24 @@ def _ask_how_it_went(sock, address):
 
 
 async def _within(step, timeout_ms):
+    """Await `step`; an alarm cancels it. `asyncio.wait_for_ms` would import a module and make a task for each step."""
+    waiting = core.cur_task
+    rung = []
+
+    async def ring():
+        await core.sleep_ms(timeout_ms)
+        rung.append(True)
+        waiting.cancel()
+
+    alarm = core.create_task(ring())
     try:
-        return await asyncio.wait_for_ms(step, timeout_ms)
-    except asyncio.TimeoutError:  # noqa: UP041 - a class of its own on MicroPython
-        raise Fault(_E_SILENT)
+        return await step
+    except core.CancelledError:
+        if rung:
+            raise Fault(_E_SILENT)
+        raise
+    finally:
+        alarm.cancel()
 
 
 def _ready(stream, direction):

@@ -124,14 +124,22 @@ class Net:
     def __init__(self, clock, relay):
         self._clock = clock
         self._address = b"\x01\x00\x00" + relay
+        self._context = None
 
     def is_up(self):
         return hostlink.is_link_up()
 
+    def prepare(self, tls):
+        from shared import tls_stream
+
+        self._context = tls_stream.context(tls)
+
     async def open(self, tls, timeout_ms):
         from shared import tls_stream
 
-        return await tls_stream.connect(1, self._address, tls, timeout_ms)
+        if not self._context:
+            self.prepare(tls)
+        return await tls_stream.connect(1, self._address, self._context, tls.host, timeout_ms)
 
 
 class Board:

@@ -125,6 +125,10 @@ class Net(Protocol):
         """Whether the radio link stands; says nothing of the server."""
         ...
 
+    def prepare(self, tls: "TlsIdentity") -> None:
+        """Take what connections need for good while the heap is in one piece. Raises Fault(503): the identity is no use."""
+        ...
+
     async def open(self, tls: "TlsIdentity", timeout_ms: int) -> Stream:
         """Connect; hands are shaken in the first write. Raises Fault: 501 no link, 502 no answer, 503 the identity is no use."""
         ...

@@ -2,6 +2,7 @@
 
 from kassette.codec.drbg import Drbg
 from kassette.compat import wipe
+from kassette.errors import Fault
 from kassette.log import log
 from kassette.store.boots import count_boot
 from kassette.store.journal import Journal
@@ -15,12 +16,20 @@ def open_stores(t):
     board = t.board
     t.settings = settings = Settings(board.settings_flash)
     settings.load()
+    _prepare_net(t)
     _open_random(t)
     t.till = Till(settings.utc_offset_min)
     t.journal = Journal(board.journal_flash, settings.terminal, settings.journal_id, t.till)
     t.journal.mount()
     t.wall = WallClock(t.clock, max(board.build_time, t.till.newest_time))
     log("journal", t.journal.next_serial, t.journal.torn, t.journal.fill_percent())
+
+
+def _prepare_net(t):
+    try:
+        t.board.net.prepare(t.settings)
+    except Fault as fault:
+        log("net", fault.code, fault.at)  # no reason not to sell; the uplink says it again
 
 
 def _open_random(t):

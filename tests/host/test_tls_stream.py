@@ -146,12 +146,11 @@ def test_the_server_does_not_know_the_terminals_ca(shop, tmp_path):
 def test_a_certificate_without_its_key_is_no_identity(shop, tmp_path):
     Shop(tmp_path)
     (tmp_path / "client_key.der").write_bytes(b"\x30\x00")
-    with serving(lambda connection: connection.recv(1)) as (port, results):
-        broken = Shop.__new__(Shop)
-        broken.folder = tmp_path
-        [line], _ = probe(broken, port, "write")
+    broken = Shop.__new__(Shop)
+    broken.folder = tmp_path
+    nobody = 9  # it does not come to a connection
+    [line], _ = probe(broken, nobody, "write")
     assert line.startswith("fault 503 ")
-    assert results == [b""]
 
 
 @pytest.mark.parametrize("dates", [(2040, 2049), (2020, 2021)])

@@ -33,7 +33,8 @@ class Meter(core.IOQueue):
 
 async def play(port, identity, steps):
     address = socket.getaddrinfo("127.0.0.1", port)[0][-1]
-    stream = await tls_stream.connect(socket.AF_INET, address, identity, _MS if steps[0].isupper() else _LONG_MS)
+    ms = _MS if steps[0].isupper() else _LONG_MS
+    stream = await tls_stream.connect(socket.AF_INET, address, tls_stream.context(identity), identity.host, ms)
     try:
         await converse(stream, steps)
     finally:
