@@ -41,15 +41,17 @@ class Ports(NamedTuple):
 class Config:
     """`directory` holds keys.json, pki/ and books.sqlite, all made when missing.
 
-    Port 0 takes any; a taken page port gives way to the next free one; page_port None: the pages are mounted elsewhere
-    (`BackOffice.routes`). clock: u32 seconds since 1970 UTC. The timeouts are what a
-    terminal has for a request's head and for its body. routes: served before the back office's own pages.
+    Port 0 takes any; a taken page port gives way to the next free one, a taken terminal port to one of the next
+    `terminal_ports_tried` - 1 (where terminals find it anyway, as simulated ones do); page_port None: the pages are
+    mounted elsewhere (`BackOffice.routes`). clock: u32 seconds since 1970 UTC. The timeouts are what a terminal has for
+    a request's head and for its body. routes: served before the back office's own pages.
     """
 
     directory: pathlib.Path
     passphrase: str = field(repr=False)
     host: str = "127.0.0.1"
     terminal_port: int = 8443
+    terminal_ports_tried: int = 1
     page_port: int | None = 8080
     synchronous: str = "FULL"
     currency: int = 156
@@ -80,7 +82,7 @@ class BackOffice:
     def start(self) -> Ports:
         """Listen; where. Raises OSError when the terminals' port is taken."""
         config = self._config
-        terminals = bind(config.host, config.terminal_port)
+        terminals = bind(config.host, config.terminal_port, config.terminal_ports_tried)
         context = server_context(self.pki)
         app, protocol = terminal_app(self.intake, config.body_timeout_s), terminal_protocol(config.head_timeout_s)
         self._listeners = [Listener(app, terminals, _TERMINAL_KEEP_ALIVE_S, context, protocol)]

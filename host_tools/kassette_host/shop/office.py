@@ -11,7 +11,6 @@ from starlette.routing import BaseRoute
 from kassette_host.backoffice import checks, register, views
 from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied
 from kassette_host.backoffice.keystore import KEY_VERSION
-from kassette_host.backoffice.listener import bind
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.backoffice.rules import OPEN, UNRESOLVED
 from kassette_host.cards.ev1_client import CardError, CardNotGenuine
@@ -33,9 +32,8 @@ class Office:
 
     def __init__(self, directory: pathlib.Path, terminal: int, journal_id: int, terminal_port: int):
         """`terminal_port`: the next free one if taken, 0 for any."""
-        with bind(HOST, terminal_port, PORTS_TRIED) as free:
-            port = free.getsockname()[1]
-        self._office = BackOffice(Config(directory, PASSPHRASE, HOST, port, page_port=None))
+        places = {"terminal_port": terminal_port, "terminal_ports_tried": PORTS_TRIED, "page_port": None}
+        self._office = BackOffice(Config(directory, PASSPHRASE, HOST, **places))
         self.keys = self._office.keys
         self.pki = self._office.pki
         self.changed: Callable[[], None] = lambda: None
