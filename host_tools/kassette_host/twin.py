@@ -246,6 +246,9 @@ class Twin:
         self.key_at = at
 
     def _next_key_record(self) -> None:
+        if self.key_weak is not None:
+            self.image[self.key_weak : self.key_weak + 32] = bytes(32)
+            self.key_weak = None
         if self.key_next % SECTOR == 0:
             if self.key_ahead is None:
                 self._erase_key_sector()
@@ -280,9 +283,11 @@ class Twin:
         """A restart: what was erased ahead counts no more, and one slot and one key place may be weak."""
         self.erased = 0
         self.key_ahead: int | None = None
+        self.key_weak: int | None = None
         start = self.key_at // SECTOR * SECTOR
         used = max(at + 64 for at in range(start, start + SECTOR, 64) if self.image[at : at + 64] != b"\xff" * 64)
         self.key_next = min(used + 64, start + SECTOR)
+        self.key_weak = used if used < start + SECTOR else None
         page = self.image[self._at(self.sector) : self._at(self.sector) + SECTOR]
         self.slot = max(n + 1 for n in range(32) if page[n * SLOT : (n + 1) * SLOT] != BLANK)
         self.weak: int | None = None

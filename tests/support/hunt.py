@@ -11,10 +11,10 @@ if __name__ == "__main__":
     sys.path[:0] = [sys.argv[1], "tests/support", "host_tools", "host_tools/kassette_host/standins"]
 
 from cuts import World, cut_and_check, expect, recover
-from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, config, fresh, mounted
+from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, config, fresh, mounted, payload
 from ram_nor import ERASE_ERROR, ERASE_IGNORED, PROGRAM_ERROR, PROGRAM_IGNORED, PowerCut, RamNor
 
-from kassette.codec.records import CONFIG
+from kassette.codec.records import BATCH_CLOSE, CONFIG
 from kassette.errors import Fault
 from kassette_host.journal import Verifier, batch_key, mac_key
 
@@ -120,6 +120,33 @@ def weak():
         yield "salt %d" % salt
 
 
+def weak_keys():
+    """The same for the place of a key record: the power goes as `forget` begins it, and the next one is another."""
+    flash, journal = fresh(12)
+    journal.append(CONFIG, config(1))
+    journal.append(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 0, 0, 0, 7))
+    journal.acknowledge(2, bytes(journal.tag), NOON, True)
+    for number in range(57):
+        journal.append(CONFIG, config(number))
+    image = bytes(flash.memory)
+    for salt in range(800):
+        flash = RamNor(image=image, seed=salt)
+        journal, _ = mounted(flash)
+        flash.cut_at(1, 7)
+        try:
+            journal.forget()
+        except PowerCut:
+            pass
+        journal, _ = mounted(flash)
+        while journal.sector == 2:
+            journal.append(CONFIG, config(31))
+        last = journal.next_serial
+        for _ in range(5):
+            journal, _ = mounted(flash)
+            expect(journal.next_serial == last, "the newest sector is gone")
+        yield "salt %d" % salt
+
+
 def cut_erase(kind):
     if kind == "erase":
         raise PowerCut(kind, 0)
@@ -136,9 +163,9 @@ def offline():
         for _ in range(60):
             world.step()
             yield "step %d" % world.number
-        payload = bytearray(96)
+        record = bytearray(96)
         for serial in range(1, world.journal.next_serial):
-            world.journal.read(serial, payload)
+            world.journal.read(serial, record)
             last = serial
         expect(last == world.journal.next_serial - 1, "records are missing")
         if world.till.open:
@@ -308,7 +335,7 @@ def sealed():
 def hunt():
     """(suite, trials, what broke) of the first broken promise, or (None, trials, "")."""
     trials = 0
-    for suite in (keys, sealed, offline, worn, forgeries, restarts, rot, weak, leftovers, erases, cuts):
+    for suite in (keys, sealed, offline, worn, forgeries, restarts, rot, weak, weak_keys, leftovers, erases, cuts):
         case = "start"
         try:
             for case in suite():  # noqa: B007

@@ -495,6 +495,18 @@ def test_a_rotten_bit_in_the_key_record_is_put_right():
         assert mounted(copy)[0].next_serial == 4
 
 
+def test_a_place_for_keys_that_was_left_out_does_not_stay_blank():
+    """Else the next restart would leave out the same place again, and not the one behind it."""
+    flash, journal = fresh()
+    for lap in range(4):
+        journal, _ = mounted(flash)
+        fill(journal, 31, lap * 31)
+        acknowledge_all(journal)
+        journal.prepare()
+        left_out = [at for at in range(0, journal._keys._at, 64) if flash.memory[at : at + 64] == b"\xff" * 64]
+        assert left_out == []
+
+
 def test_what_does_not_mount_says_why():
     flash, journal = fresh()
     fill(journal, 3)

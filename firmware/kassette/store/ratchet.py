@@ -42,6 +42,7 @@ class Ratchet:
         self._back = bytearray(_RECORD)
         self._at = -1  # place of the record in force
         self._free = 0  # place of the next one
+        self._weak = -1  # a place that reads blank, but that a program may have died in: never used
         self._turn = -1  # the key sector that is being filled
         self._ahead = -1  # one that was erased in this power session
         self._generation = 0
@@ -93,7 +94,9 @@ class Ratchet:
                     self._record[:] = record
         if base <= self._at < base + _SECTOR:
             self._turn = base // _SECTOR
-            self._free = min(used + _RECORD, base + _SECTOR)  # the place after may have been touched by a dying program
+            end = base + _SECTOR
+            self._free = min(used + _RECORD, end)
+            self._weak = used if used < end else -1
 
     def _heal(self, live: list) -> bool:
         """One flipped bit must not cost the terminal: try each. Raises Fault(405)."""
@@ -141,6 +144,9 @@ class Ratchet:
             *self.replaced,
         )  # fmt: skip
         record[56:] = check(record)
+        if self._weak >= 0:
+            self._zero(self._weak)  # before anything behind it, so that the next mount counts from behind it too
+            self._weak = -1
         for attempt in range(_TRIES):
             if self._free % _SECTOR == 0 or attempt == _TRIES // 2:  # a sector that refused twice is left
                 self._turn = self._blank_sector()
