@@ -1,4 +1,4 @@
-"""A TLS connection over MicroPython's own `socket` and `ssl`: `hal.Stream`, and the way to one. It never polls.
+"""A TLS connection over MicroPython's own `socket` and `tls`: `hal.Stream`, and the way to one. It never polls.
 
 mbedTLS shakes hands inside the first write, flight by flight; between two flights the task waits for the socket, and
 cancelling it there abandons the handshake. (MicroPython has no other sign that a handshake is over: `cipher()` before
@@ -10,10 +10,10 @@ needs `server_hostname`; certificates and keys have to be `bytes`; the dates are
 """
 
 import socket
-import ssl
 from asyncio import core
 from errno import EINPROGRESS
 
+import tls
 from micropython import const
 
 from kassette.errors import Fault
@@ -25,25 +25,25 @@ _READ = const(0)
 _WRITE = const(1)
 
 
-def context(tls):
+def context(identity):
     """A `hal.TlsIdentity` as the library wants it, made once: 3 kB in one piece, and the certificates' parsing.
 
     Raises Fault(503): it is no use.
     """
     try:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        made.verify_mode = ssl.CERT_REQUIRED
-        made.load_cert_chain(tls.client_cert, tls.client_key)
-        made.load_verify_locations(cadata=tls.server_ca)
+        made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        made.verify_mode = tls.CERT_REQUIRED
+        made.load_cert_chain(identity.client_cert, identity.client_key)
+        made.load_verify_locations(identity.server_ca)
         return made
     except (OSError, ValueError) as error:  # ValueError: a certificate, in words
         raise _fault(_E_TLS, error)
 
 
-async def connect(family: int, address, identity, host: str, timeout_ms: int) -> "TlsStream":
+async def connect(family: int, address, prepared, host: str, timeout_ms: int) -> "TlsStream":
     """Connect to `address`, a socket address of `family` as `getaddrinfo` gives it; hands are shaken by the first write.
 
-    `identity` is what `context` made, `host` the name in the server's certificate. Raises Fault: 502 nobody there within
+    `prepared` is what `context` made, `host` the name in the server's certificate. Raises Fault: 502 nobody there within
     `timeout_ms`, 503 the library can't begin.
     """
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -52,7 +52,7 @@ async def connect(family: int, address, identity, host: str, timeout_ms: int) ->
         sock.setblocking(False)
         await _within(_connected(sock, address), timeout_ms)
         try:
-            wrapped = identity.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            wrapped = prepared.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:
             raise _fault(_E_TLS, error)
         stream = TlsStream(sock, wrapped)

@@ -1,22 +1,45 @@
 """The simulated terminal as a board: `hal.Board` over the host's wire. Nothing above it can tell."""
 
+from micropython import const
 from shared.signal import Signal
 from sim import hostlink
 
-_READER, _PRINTER, _DISPLAY, _EDGE = range(4)  # channels
-_ROW0, _LED = 0, 8  # pins
-_SETTINGS, _JOURNAL, _RATCHET, _BUNDLE_A, _BUNDLE_B = range(5)  # partitions
+from kassette.errors import Fault
+
+_PIN_OUT = const(2)  # messages, see hostlink
+_COLUMNS = const(3)
+_BAUD = const(4)
+_TONE = const(5)
+_FLASH_PROGRAM = const(7)
+_FLASH_ERASE = const(8)
+_FLASH_BLANK = const(9)
+_RANDOM = const(10)
+_LINK_UP = const(13)
+
+_READER = const(0)  # channels
+_PRINTER = const(1)
+_DISPLAY = const(2)
+_EDGE = const(3)
+
+_ROW0 = const(0)  # pins
+_LED = const(8)
+
+_SETTINGS = const(0)  # partitions
+_JOURNAL = const(1)
+_RATCHET = const(2)
+
+_E_PROGRAM = const(406)
+_E_ERASE = const(407)
 
 
 class Clock:
+    signal = Signal
+
     def ticks_ms(self):
         return hostlink.now_ms() & 0x3FFFFFFF
 
     def elapsed_ms(self, since):
         return (hostlink.now_ms() - since) & 0x3FFFFFFF
-
-    def signal(self):
-        return Signal()
 
     async def sleep_ms(self, ms):
         await Signal().wait(max(1, ms))
@@ -30,7 +53,7 @@ class Link:
         self._buffer = bytearray(rx_len)
         self._len = 0
         self._signal = Signal()
-        hostlink.on_bytes(channel, self._receive)
+        hostlink.receivers[channel] = self._receive
 
     def _receive(self, data):
         n = min(len(data), len(self._buffer) - self._len)
@@ -56,7 +79,7 @@ class Link:
         self._len = 0
 
     def set_baud(self, rate):
-        hostlink.set_baud(self._channel, rate)
+        hostlink.send(_BAUD, self._channel, rate.to_bytes(4, "little"))
 
 
 class Flash:
@@ -70,26 +93,16 @@ class Flash:
         hostlink.flash_read(self._partition, at, buffer)
 
     def program(self, at, data):
-        if hostlink.flash_program(self._partition, at, data):
-            _fault(406, at)
+        if hostlink.flash_change(_FLASH_PROGRAM, self._partition, at.to_bytes(4, "little") + bytes(data)):
+            raise Fault(_E_PROGRAM, at)
 
     def erase(self, sector):
-        if hostlink.flash_erase(self._partition, sector):
-            _fault(407, sector)
+        if hostlink.flash_change(_FLASH_ERASE, self._partition, sector.to_bytes(4, "little")):
+            raise Fault(_E_ERASE, sector)
 
     def is_blank(self, at, length):
-        return hostlink.flash_is_blank(self._partition, at, length)
-
-
-def _fault(code, at):
-    from kassette.errors import Fault
-
-    raise Fault(code, at)
-
-
-class Display:
-    def writeto(self, address, data):
-        hostlink.write(_DISPLAY, bytes((address,)) + bytes(data))
+        place = at.to_bytes(4, "little") + length.to_bytes(4, "little")
+        return bool(hostlink.ask(_FLASH_BLANK, self._partition, place)[0])
 
 
 class Pin:
@@ -97,37 +110,39 @@ class Pin:
         self._number = number
 
     def value(self, level):
-        hostlink.pin_out(self._number, level)
+        hostlink.send(_PIN_OUT, self._number, bytes((level,)))
 
 
-class Keys:
+class Front:
+    """Display, keys, buzzer and the board's noise in one, each no more than a message: a class costs 400 bytes."""
+
     def __init__(self):
         self.rows = [Pin(_ROW0 + i) for i in range(4)]
-        self.low_columns = hostlink.low_columns
         self.edge = Signal()
-        hostlink.on_bytes(_EDGE, lambda _: self.edge.set())
+        hostlink.receivers[_EDGE] = lambda _: self.edge.set()
 
+    def writeto(self, address, data):
+        hostlink.write(_DISPLAY, bytes((address,)) + bytes(data))
 
-class Tone:
+    def low_columns(self):
+        return hostlink.ask(_COLUMNS, 0)[0]
+
     def play(self, hz):
-        hostlink.tone(hz)
+        hostlink.send(_TONE, 0, hz.to_bytes(2, "little"))
 
-
-class Random:
     def fill(self, buffer):
-        hostlink.random(buffer)
+        buffer[:] = hostlink.ask(_RANDOM, 0, bytes((len(buffer),)))
 
 
 class Net:
     """The relay of the host stands for Wi-Fi and everything behind it."""
 
-    def __init__(self, clock, relay):
-        self._clock = clock
+    def __init__(self, relay):
         self._address = b"\x01\x00\x00" + relay
         self._context = None
 
     def is_up(self):
-        return hostlink.is_link_up()
+        return bool(hostlink.ask(_LINK_UP, 0)[0])
 
     def prepare(self, tls):
         from shared import tls_stream
@@ -145,18 +160,15 @@ class Net:
 class Board:
     def __init__(self, sizes, relay, build_time, open_data):
         self.clock = Clock()
-        self.random = Random()
         self.build_time = build_time
         self.settings_flash = Flash(_SETTINGS, sizes[_SETTINGS])
         self.journal_flash = Flash(_JOURNAL, sizes[_JOURNAL])
         self.ratchet_flash = Flash(_RATCHET, sizes[_RATCHET])
         self.reader_link = Link(_READER, 512)
         self.printer_link = Link(_PRINTER, 64)
-        self.display = Display()
-        self.keys = Keys()
-        self.tone = Tone()
+        self.display = self.keys = self.tone = self.random = Front()
         self.led = Pin(_LED)
-        self.net = Net(self.clock, relay)
+        self.net = Net(relay)
         self.open_data = open_data
         self.say = hostlink.say
         self.restart = hostlink.restart

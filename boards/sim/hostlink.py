@@ -14,18 +14,9 @@ from struct import pack_into, unpack_from
 from micropython import const
 
 _WRITE = const(1)
-_PIN_OUT = const(2)
-_COLUMNS = const(3)
-_BAUD = const(4)
-_TONE = const(5)
 _FLASH_READ = const(6)
-_FLASH_PROGRAM = const(7)
-_FLASH_ERASE = const(8)
-_FLASH_BLANK = const(9)
-_RANDOM = const(10)
 _SAY = const(11)
 _IDLE = const(12)
-_LINK_UP = const(13)
 _RESTART = const(14)
 _TIME = const(15)
 
@@ -45,7 +36,7 @@ _is_dirty = True
 _socket = None
 _buffer = bytearray(_HEAD + _PART + 16)
 _view = memoryview(_buffer)
-_receivers = {}  # channel -> callable(view of the bytes)
+receivers = {}  # channel -> callable(view of the bytes)
 
 
 def connect(name: bytes) -> None:
@@ -58,10 +49,6 @@ def connect(name: bytes) -> None:
     core.new_event_loop()
 
 
-def on_bytes(channel: int, receiver) -> None:
-    _receivers[channel] = receiver
-
-
 def ticks_ms() -> int:
     return _BIG + _now_us // 1000
 
@@ -70,12 +57,12 @@ def now_ms() -> int:
     return _now_us // 1000
 
 
-def _send(op: int, channel: int, data=b"") -> None:
+def send(op: int, channel: int, data=b"") -> None:
     global _is_dirty, _told_us
     _is_dirty = True
     if _told_us != _now_us:
         _told_us = _now_us
-        _send(_TIME, 0, _now_us.to_bytes(8, "little"))
+        send(_TIME, 0, _now_us.to_bytes(8, "little"))
     length = len(data)
     pack_into("<BBH", _buffer, 0, op, channel, length)
     if data:
@@ -92,55 +79,27 @@ def _receive(start: int, length: int) -> None:
         length -= n
 
 
-def _ask(op: int, channel: int, data=b"") -> int:
-    """Send and wait for the reply; its body then lies in the buffer behind the head. Returns its length."""
-    _send(op, channel, data)
+def ask(op: int, channel: int, data=b""):
+    """Send and wait for the reply; its body, a view that is valid until the next message."""
+    send(op, channel, data)
     _receive(0, _HEAD)
     length = _buffer[2] | _buffer[3] << 8
     _receive(_HEAD, length)
-    return length
+    return _view[_HEAD : _HEAD + length]
 
 
 def write(channel: int, data) -> None:
     for at in range(0, len(data), _PART):
-        _send(_WRITE, channel, data[at : at + _PART])
-
-
-def pin_out(pin: int, level: int) -> None:
-    _send(_PIN_OUT, pin, bytes((level,)))
-
-
-def low_columns() -> int:
-    """The key matrix's columns that read low, bit i for column i."""
-    _ask(_COLUMNS, 0)
-    return _buffer[_HEAD]
-
-
-def set_baud(channel: int, rate: int) -> None:
-    _send(_BAUD, channel, rate.to_bytes(4, "little"))
-
-
-def tone(hz: int) -> None:
-    _send(_TONE, 0, hz.to_bytes(2, "little"))
+        send(_WRITE, channel, data[at : at + _PART])
 
 
 def say(line: str) -> None:
-    _send(_SAY, 0, line.encode())
-
-
-def is_link_up() -> bool:
-    _ask(_LINK_UP, 0)
-    return bool(_buffer[_HEAD])
+    send(_SAY, 0, line.encode())
 
 
 def restart() -> None:
-    _send(_RESTART, 0)
+    send(_RESTART, 0)
     sys.exit(0)
-
-
-def random(buffer) -> None:
-    length = _ask(_RANDOM, 0, bytes((len(buffer),)))
-    buffer[:] = _view[_HEAD : _HEAD + length]
 
 
 _range = bytearray(8)
@@ -150,31 +109,15 @@ def flash_read(partition: int, at: int, buffer) -> None:
     for done in range(0, len(buffer), _PART):
         length = min(_PART, len(buffer) - done)
         pack_into("<II", _range, 0, at + done, length)
-        _ask(_FLASH_READ, partition, _range)
-        buffer[done : done + length] = _view[_HEAD : _HEAD + length]
+        buffer[done : done + length] = ask(_FLASH_READ, partition, _range)
 
 
-def flash_program(partition: int, at: int, data) -> int:
-    """0, or 1 when the chip reports an error; time passes."""
-    return _flash_change(_FLASH_PROGRAM, partition, at.to_bytes(4, "little") + bytes(data))
-
-
-def flash_erase(partition: int, sector: int) -> int:
-    return _flash_change(_FLASH_ERASE, partition, sector.to_bytes(4, "little"))
-
-
-def _flash_change(op: int, partition: int, data) -> int:
+def flash_change(op: int, partition: int, data) -> int:
+    """Program or erase; time passes. 0, or 1 when the chip reports an error."""
     global _now_us, _told_us
-    _ask(op, partition, data)
-    status, _now_us = unpack_from("<BQ", _buffer, _HEAD)
+    status, _now_us = unpack_from("<BQ", ask(op, partition, data))
     _told_us = _now_us
     return status
-
-
-def flash_is_blank(partition: int, at: int, length: int) -> bool:
-    pack_into("<II", _range, 0, at, length)
-    _ask(_FLASH_BLANK, partition, _range)
-    return bool(_buffer[_HEAD])
 
 
 _idle = bytearray(20)
@@ -185,12 +128,12 @@ def _rendezvous(until_us: int, flags: int) -> None:
     global _now_us, _told_us, _lease_us, _is_dirty
     _told_us = _now_us
     pack_into("<IQQ", _idle, 0, flags, _now_us, until_us)
-    length = _ask(_IDLE, 0, _idle)
-    _now_us, _lease_us = unpack_from("<QQ", _buffer, _HEAD)
+    grant = ask(_IDLE, 0, _idle)
+    _now_us, _lease_us = unpack_from("<QQ", grant)
     _told_us = _now_us
     _is_dirty = False
-    if length > _GRANT_LEN:
-        _receivers[_buffer[1]](_view[_HEAD + _GRANT_LEN : _HEAD + length])
+    if len(grant) > _GRANT_LEN:
+        receivers[_buffer[1]](grant[_GRANT_LEN:])
 
 
 class HostQueue(core.IOQueue):
