@@ -462,8 +462,7 @@ class Journal:
         if self.acked != serial or serial - self._durable < (1 if durable else _LAZY):
             return False
         payload = bytearray(PAYLOAD_LEN)
-        tail = lookup.find(self, serial + 1) if serial + 1 < self.next_serial else self.sector
-        pack(ACK, payload, server_time, serial, tag, server_time, tail)
+        pack(ACK, payload, server_time, serial, tag, server_time, lookup.lead(self, serial + 1))
         self.append(ACK, payload)
         return True
 

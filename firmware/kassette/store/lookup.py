@@ -36,6 +36,18 @@ def find(journal, serial: int) -> int:
     return low
 
 
+def lead(journal, serial: int) -> int:
+    """The sector from which on the chain leads to `serial`, the first that the back office lacks. Raises Fault(404).
+
+    A sector that failed before it had a record is part of the chain: its header names the same serial.
+    """
+    sector = find(journal, serial) if serial < journal.next_serial else journal.sector
+    raw = bytearray(_SLOT)
+    while sector > journal.tail and _first(journal, sector - 1, raw) == serial:
+        sector -= 1
+    return sector
+
+
 def _first(journal, sector: int, raw: bytearray) -> int:
     """The first serial of a sector, from its header or, if that is damaged, from the first whole slot."""
     for number in range(_SLOTS):
@@ -184,7 +196,7 @@ def slots(journal, first: int):
         return
     raw = bytearray(_SLOT)
     started = False
-    for sector in range(find(journal, first), journal.sector + 1):
+    for sector in range(lead(journal, first), journal.sector + 1):
         for number in range(_SLOTS):
             journal.flash.read(journal.at(sector, number), raw)
             if raw[0] == 0 or raw[0] == 0xFF:
