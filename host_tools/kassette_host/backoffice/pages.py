@@ -66,9 +66,9 @@ class Pages:
             ("", "overview.html", _overview),
             ("terminals", "terminals.html", lambda db, _: {"terminals": views.terminal_list(db)}),
             ("slips", "slips.html", _slips),
-            ("slips/{terminal}/{journal:int}/{slip:int}", "slip.html", _slip),
+            ("slips/{terminal}/{journal}/{slip}", "slip.html", _slip),
             ("cards", "cards.html", lambda db, _: {"cards": views.card_list(db)}),
-            ("cards/{card:int}", "card.html", _card),
+            ("cards/{card}", "card.html", _card),
             ("ledger", "ledger.html", _ledger),
             ("mismatches", "mismatches.html", lambda db, _: {"mismatches": views.mismatch_list(db)}),
             ("audit", "audit.html", lambda db, _: {"lines": views.audit_list(db)}),
@@ -76,9 +76,9 @@ class Pages:
         told = [
             ("terminals", lambda db, _: views.terminal_list(db)),
             ("slips", lambda db, request: _slips(db, request)["slips"]),
-            ("slips/{terminal}/{journal:int}/{slip:int}", lambda db, request: _slip(db, request)["slip"]),
+            ("slips/{terminal}/{journal}/{slip}", lambda db, request: _slip(db, request)["slip"]),
             ("cards", lambda db, _: views.card_list(db)),
-            ("cards/{card:int}", lambda db, request: _card(db, request)["card"]),
+            ("cards/{card}", lambda db, request: _card(db, request)["card"]),
             ("ledger", lambda db, _: views.ledger_view(db)),
             ("mismatches", lambda db, _: views.mismatch_list(db)),
             ("audit", lambda db, _: views.audit_list(db)),
@@ -154,14 +154,14 @@ def _slips(db: Connection, request: Request) -> dict[str, Any]:
 
 def _slip(db: Connection, request: Request) -> dict[str, Any]:
     at = request.path_params
-    slip = views.slip_detail(db, _terminal(at["terminal"]), at["journal"], at["slip"])
+    slip = views.slip_detail(db, _terminal(at["terminal"]), _number(at["journal"]), _number(at["slip"]))
     if slip is None:
         raise HTTPException(404, "there is no such slip")
     return {"slip": slip}
 
 
 def _card(db: Connection, request: Request) -> dict[str, Any]:
-    card = views.card_detail(db, request.path_params["card"])
+    card = views.card_detail(db, _number(request.path_params["card"]))
     if card is None:
         raise HTTPException(404, "there is no such card")
     return {"card": card}
@@ -178,6 +178,14 @@ def _terminal(text: str) -> int:
         number = -1
     if not 0 <= number < 1 << 32:
         raise HTTPException(404, "a terminal is eight hex digits")
+    return number
+
+
+def _number(text: str) -> int:
+    """A number of a path: more digits than the database knows lead to nothing."""
+    number = _whole(text)
+    if number is None:
+        raise HTTPException(404, "there is no such number")
     return number
 
 
