@@ -246,6 +246,18 @@ def worn():
                     journal, _ = mounted(flash)
                     expect(journal.next_serial > written, "record %d is lost" % written)
                 yield "%d %d" % (how, bad)
+    flash, journal = fresh(12)
+    for sector in range(4, 12):
+        flash.wear_out(sector, ERASE_ERROR)
+    erase, tried = flash.erase, []
+    flash.erase = lambda sector: (tried.append(sector), expect(len(tried) < 50, "it erases for ever"), erase(sector))
+    try:
+        for number in range(40):
+            journal.append(CONFIG, config(number))
+        raise AssertionError("no sector was left, and it went on")
+    except Fault as fault:
+        expect(fault.code == 407, "fault %d" % fault.code)
+    yield "no spare left"
     for bit in range(0, 1024, 31):
         for level in (0, 1):
             flash, journal = fresh(12)
