@@ -3,7 +3,7 @@
 Nothing is ever logged but codes, serials, slip numbers and counts: a log line has no place for a secret.
 """
 
-_KEPT = 16
+_KEPT = 8
 _lines = []
 _say = print
 

@@ -66,6 +66,15 @@ def size(check: bool, accept: bool) -> None:
 
 
 @cli.command()
+@click.option("--size", "size_", default="128k", show_default=True, help="The interpreter's heap.")
+def heap(size_: str) -> None:
+    """What lives in the firmware's heap, and its largest free piece: after the boot, in sales, with TLS open."""
+    from kassette_host import heap as heap_tool
+
+    sys.exit(heap_tool.report(size_))
+
+
+@cli.command()
 @click.argument("places", nargs=-1)
 @click.option("--board", default="sim", show_default=True, help="Whose bundle, as it was built last.")
 def where(places: tuple[str, ...], board: str) -> None:

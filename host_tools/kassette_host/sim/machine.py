@@ -27,7 +27,7 @@ T = TypeVar("T")
 _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
-_HEAP = "192k"  # of the firmware's process, as on the chip
+_HEAP = "128k"  # of the firmware's process, as on the chip
 _LAST_LINES = 12
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
@@ -73,6 +73,7 @@ class VirtualTerminal:
         self.log: deque[str] = deque(maxlen=500)
         self.on_log: Callable[[str], None] = lambda line: None
         self.heap = _HEAP
+        self.main = "main.py"  # what the process starts from, in the build folder
         self.build_time = bundle.build_time()
         self.tone_hz = 0
         self.led = 0
@@ -99,7 +100,7 @@ class VirtualTerminal:
         self.trace.note(self.timeline.now_us, "power on")
         self.reader.power_cycle()
         self.display.power_cycle()
-        self._process = wire.FirmwareProcess(arguments, self.heap)
+        self._process = wire.FirmwareProcess(arguments, self.heap, self.main)
         self._register(self._process)
         self._guard(self._process.serve)
 
@@ -314,6 +315,10 @@ class VirtualTerminal:
     def partition(self, number: int):
         """One partition of the flash, as the firmware sees it."""
         return self._partitions[number]
+
+    def deliver(self, channel: int, data: bytes) -> None:
+        """Bytes for the firmware on any channel of the wire; they reach it when it is idle next."""
+        self._deliveries.append((channel, data))
 
     # --- the person at the counter
 

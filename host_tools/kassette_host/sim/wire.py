@@ -38,12 +38,12 @@ class FirmwareGone(Exception):
 class FirmwareProcess:
     """One life of the firmware, from power-on to power-off."""
 
-    def __init__(self, arguments: list[str], heap: str = "128k"):
+    def __init__(self, arguments: list[str], heap: str = "128k", main: str = "main.py"):
         name = "kassette-%d-%x" % (os.getpid(), id(self))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind("\0" + name)
         self._listener.listen(1)
-        command = [MICROPYTHON, "-X", "heapsize=" + heap, str(BUILD / "sim/main.py"), name, *arguments]
+        command = [MICROPYTHON, "-X", "heapsize=" + heap, str(BUILD / "sim" / main), name, *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
