@@ -65,7 +65,15 @@ def test_the_page_may_load_nothing_from_elsewhere(client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/../secret", "/%2e%2e/shop/office.py", "/slips/9.png", "/slips/-1.png", "/slips/x.png"]
+    "path",
+    [
+        "/../secret",
+        "/%2e%2e/shop/office.py",
+        "/slips/9.png",
+        "/slips/-1.png",
+        "/slips/x.png",
+        "/slips/%s.png" % ("9" * 5000),
+    ],
 )
 def test_what_is_not_there_is_not_served(client, path):
     assert client.get(path).status_code == 404
