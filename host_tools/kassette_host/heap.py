@@ -10,9 +10,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from kassette_host import BUILD, ROOT
+from kassette_host import ROOT
 from kassette_host.demo.shop import DemoShop
 from kassette_host.sim.cashier import PAID_SALE, Cashier
+from kassette_host.sim.machine import put_in_build
 
 _CHANNEL = 255
 _STEP_MS = 40  # between two looks within a sale
@@ -58,7 +59,7 @@ class Probe:
         self.terminal.on_log = self._hear
         self.looks: list[Figures] = []
         source = (ROOT / "boards/sim/main.py").read_text()
-        (BUILD / "sim/heap_main.py").write_text(source.replace("\ndef main(", _RECEIVER, 1))
+        put_in_build("heap_main.py", source.replace("\ndef main(", _RECEIVER, 1).encode())
 
     def _hear(self, line: str) -> None:
         if line.startswith("heap "):

@@ -4,6 +4,7 @@ The script that drives it (a test, the demo, the counter page) presses keys, tap
 between two calls the firmware stands still.
 """
 
+import os
 import random
 import struct
 from collections import Counter, deque
@@ -39,10 +40,17 @@ def prepare_process() -> None:
         ("shared/bundle_vfs", ROOT / "boards/shared/bundle_vfs.py"),
         ("sim/hostlink", ROOT / "boards/sim/hostlink.py"),
     ):
-        target = BUILD / "sim" / (name + ".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(bundle.compile_one("/" + name, source))
-    (BUILD / "sim/main.py").write_text((ROOT / "boards/sim/main.py").read_text())
+        put_in_build(name + ".mpy", bundle.compile_one("/" + name, source))
+    put_in_build("main.py", (ROOT / "boards/sim/main.py").read_bytes())
+
+
+def put_in_build(name: str, content: bytes) -> None:
+    """Write a file of the process at once: another terminal may be starting from it."""
+    target = BUILD / "sim" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".%d" % os.getpid())
+    partial.write_bytes(content)
+    partial.replace(target)
 
 
 class VirtualTerminal:
