@@ -36,9 +36,9 @@ class _Writer:
             return draw.choice(sorted(scope.values))
         if choice == 3 and scope.callables:
             return "%s(%d)" % (draw.choice(scope.callables), draw.randrange(5))
-        if choice == 4 and scope.values:
+        if choice == 4:
             name = draw.choice(_NAMES)
-            return "[%s + %s for %s in (1, 2)][1]" % (name, draw.choice(sorted(scope.values)), name)
+            return "[%s + %s for %s in (1, 2)][1]" % (name, self.plain(self.hide(scope, name)), name)
         if choice == 5:
             return "(lambda %s: %s + 1)(%s)" % (*[draw.choice(_NAMES)] * 2, self.plain(scope))
         return "max(%s, %d)" % (self.plain(scope), draw.randrange(9))
