@@ -121,4 +121,3 @@ def _save_slips(shop: DemoShop, folder: pathlib.Path) -> pathlib.Path:
     for number, slip in enumerate(shop.terminal.printer.slips, 1):
         (folder / ("slip-%03d.png" % number)).write_bytes(slip.png())
     return folder
-
