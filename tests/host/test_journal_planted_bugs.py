@@ -29,6 +29,8 @@ BUGS = read_bugs()
 
 # what no fault can show, and why
 EQUIVALENT = {
+    "copies within a sector are taken": "a copy opens only in a gap directly before its original, where the tag before it is "
+    "the same; it then stands for the original, which no longer follows and is burned: the same records in the same order",
     "S7 the replay stops at the first blank slot": "a slot is left blank before a later one only when a program of it was "
     "ignored and so was its burn; such a sector ignores the later slot as well (stuck cells burn to something that is not blank)",
 }

@@ -206,6 +206,11 @@ def rot():
     while journal.free_slots() > 40:
         journal.append(CONFIG, config(number))
         number += 1
+    for bit in range(0, 512, 7):
+        copy = RamNor(image=flash.memory)
+        copy.memory[journal._keys._at + (bit >> 3)] ^= 1 << (bit & 7)
+        expect(mounted(copy)[0].next_serial == journal.next_serial, "a rotten key record cost something")
+        yield "key record, bit %d" % bit
     for sector in range(1, journal.sector + 1):
         for bit in range(0, 1024, 13):
             copy = RamNor(image=flash.memory)
@@ -321,6 +326,27 @@ def forgeries():
         yield "trial %d" % trial
 
 
+def damage():
+    """Two rotten bits in a record that others build on: said so, and nothing is touched."""
+    dice = random.Random(85)
+    flash, journal = fresh(12)
+    for number in range(45):
+        journal.append(CONFIG, config(number))
+    for trial in range(200):
+        copy = RamNor(image=flash.memory)
+        at = journal.at(2, dice.randrange(1, 14))
+        for bit in dice.sample(range(16 * 8, 112 * 8), 2):
+            copy.memory[at + (bit >> 3)] ^= 1 << (bit & 7)
+        before = bytes(copy.memory)
+        try:
+            mounted(copy)
+            raise AssertionError("mounted without the damaged record")
+        except Fault as fault:
+            expect(fault.code == 404, "fault %d" % fault.code)
+        expect(copy.memory == before, "what was left was burned")
+        yield "trial %d" % trial
+
+
 def sealed():
     """What is changed in a sealed sector is found when idle."""
     flash, journal = fresh(12)
@@ -347,7 +373,21 @@ def sealed():
 def hunt():
     """(suite, trials, what broke) of the first broken promise, or (None, trials, "")."""
     trials = 0
-    for suite in (keys, sealed, offline, worn, forgeries, restarts, rot, weak, weak_keys, leftovers, erases, cuts):
+    for suite in (
+        keys,
+        sealed,
+        damage,
+        offline,
+        worn,
+        forgeries,
+        restarts,
+        rot,
+        weak,
+        weak_keys,
+        leftovers,
+        erases,
+        cuts,
+    ):
         case = "start"
         try:
             for case in suite():  # noqa: B007
