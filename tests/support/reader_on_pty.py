@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
-import os
 import json
+import os
 import pathlib
 import subprocess
 import sys
