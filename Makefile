@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run reset demo test mp check soak bench bench-journal replay size golden format clean
+.PHONY: help run reset demo test mp check soak bench bench-journal replay size heap golden format clean
 help: ## this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
@@ -44,6 +44,9 @@ replay: $(STAMP) ## a failed power cut once more: CASE="seed, step, event, patte
 
 size: $(STAMP) ## .mpy bytes and import heap of each module against the budget
 	@$(PY) -m kassette_host size
+
+heap: $(STAMP) ## what lives in the firmware's heap after the boot, in sales, with TLS open
+	@$(PY) -m kassette_host heap
 
 golden: $(STAMP) ## accept the present screens and slips as the golden ones
 	@$(PY) -m pytest tests -k golden --golden
