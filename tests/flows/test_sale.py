@@ -150,6 +150,7 @@ def test_the_next_tap_of_that_card_settles_what_was_decided():
         assert t.run(sale(t)) is None
         noted = [effect for effect in t.effects if isinstance(effect, str) and effect.isupper()]
         assert noted == [outcome, "INTENT", "COMMITTED"] and not t.till.unresolved
+        assert t.effects.index("slip 4") < t.effects.index("INTENT"), "the customer is told of the older sale"
 
 
 def test_power_cut_around_every_record():

@@ -4,7 +4,7 @@ from micropython import const
 
 from kassette.errors import FlowEnd
 from kassette.flows.paper import COPY, TOTAL
-from kassette.flows.present import present
+from kassette.flows.present import present, print_settled
 from kassette.wallclock import business_day
 
 _TAP_BALANCE = const(15)
@@ -16,7 +16,7 @@ _E_NOTHING = const(803)
 
 async def balance(t):
     """Show what is on a card. Raises FlowEnd, Fault."""
-    await present(t, _TAP_BALANCE)
+    print_settled(t, await present(t, _TAP_BALANCE))
     t.ui.show(_BALANCE, t.purse.balance, t.purse.number)
     t.ui.beep(0)
 

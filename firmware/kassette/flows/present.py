@@ -5,6 +5,7 @@ from micropython import const
 from kassette.codec import records
 from kassette.errors import Cancelled, CardLost, Fault
 from kassette.flows import book
+from kassette.flows.paper import TRUTH
 
 _E_LOST = const(110)
 _E_TWO_CARDS = const(111)
@@ -33,6 +34,12 @@ async def present(t, prompt, *numbers, timeout_ms=_CARD_MS):
             return settled
         except CardLost:
             prompt = _E_LOST
+
+
+def print_settled(t, settled):
+    """A slip for each older sale that this tap has settled: the customer has it in hand, and nobody is surprised."""
+    for _, outcome, _ in settled:
+        t.paper.put(TRUTH, outcome)
 
 
 async def wait_card(t, timeout_ms):

@@ -10,7 +10,7 @@ from kassette.codec import records
 from kassette.errors import CardLost, CommitUnknown, Fault
 from kassette.flows import book
 from kassette.flows.paper import SALE
-from kassette.flows.present import present
+from kassette.flows.present import present, print_settled
 from kassette.flows.recovery import hunt, resolve
 from kassette.policy import limits
 
@@ -39,7 +39,7 @@ async def charge(t, amount):
     slip = 0
     prompt = _TAP
     for attempt in range(1, _ATTEMPTS + 1):
-        await present(t, prompt, amount)  # 2. exactly one card in the field, its older open sales settled
+        print_settled(t, await present(t, prompt, amount))  # 2. exactly one card in the field, its older open sales settled
         limits.check_card(card.flags, card.card_class, card.expiry, t.wall.now())  # 3. state, expiry, class, balance
         limits.check_balance(card.balance, amount)
         slip = slip or t.till.next_slip
