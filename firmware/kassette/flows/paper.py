@@ -47,6 +47,7 @@ class Paper:
     async def print_forever(self, t):
         """The task that prints. A printer in trouble is asked every 2 s while a slip waits, and not otherwise."""
         while True:
+            slip = None  # 2 kB, which this frame would keep while nothing is printed
             while not self._jobs:
                 await self._wake.wait()
             marks, serial = self._jobs[0]
