@@ -695,6 +695,24 @@ REFUSED = [
 ]
 
 
+_LATE = "from p.a import f\nimport sys\n_private = 1\ndef g(): return f()"
+for use, message in (
+    ("late.f()", "p/main.py:4: p.late.f is private to its module, or imported there"),
+    ("late.sys", "p/main.py:4: p.late.sys is private to its module, or imported there"),
+    ("late._private", "p/main.py:4: p.late._private is private to its module, or imported there"),
+    ("late.nothing", "p/main.py:4: p.late has no nothing"),
+):
+    REFUSED.append(
+        ({"late": _LATE, "main": "from p import a\ndef run():\n    from p import late\n    " + use}, message)
+    )
+REFUSED.append(
+    (
+        {"late": _LATE, "main": "from p import a\ndef run():\n    from p.late import f"},
+        "p/main.py:3: p.late.f is private to its module",
+    )
+)
+
+
 @pytest.mark.parametrize("files, message", REFUSED, ids=[message for _, message in REFUSED])
 def test_refused(files, message):
     with pytest.raises(LinkError) as caught:

@@ -33,6 +33,8 @@ def _check_import(program: Program, module: Module, item: Import) -> None:
     if is_top and not module.is_at_top(item.statement):
         raise module.error(item.statement, "a conditional import of %s" % owner)
     if owner not in program.merged:
+        if name is not None:
+            _check_member(program, module, item.statement, owner, name)
         return
     if module.single_import(item.scope, bound) is not item:
         raise module.error(item.statement, "%s is imported from a merged module and bound once more" % bound)
@@ -45,12 +47,30 @@ def _check_import(program: Program, module: Module, item: Import) -> None:
         raise module.error(item.statement, "%s.%s changes by `global`: import the module" % (owner, name))
 
 
+def _check_member(program: Program, module: Module, place: ast.AST, owner: str, name: str) -> None:
+    """A module that stays by itself keeps the names of what it defines, not of what it imports nor what is private."""
+    other = program.modules[owner]
+    if name not in other.scopes.top.bound:
+        raise module.error(place, "%s has no %s" % (owner, name))
+    if name[0] == "_" or other.single_import(other.scopes.top, name):
+        raise module.error(place, "%s.%s is private to its module, or imported there" % (owner, name))
+
+
 def _check_module_use(program: Program, module: Module, node: ast.Name, scope: Scope) -> None:
-    """A merged module may only be asked for its members."""
+    """A merged module may only be asked for its members, another one for those that it keeps."""
     owner = program.owner(module, scope, node)
-    if owner is None:
-        return
     parent = module.parents[node]
+    if owner is None:
+        home = scope.home(node.id)
+        item = module.single_import(home, node.id) if home else None
+        if (
+            item
+            and item.target.name is None
+            and item.target.module in program.modules
+            and isinstance(parent, ast.Attribute)
+        ):
+            _check_member(program, module, parent, item.target.module, parent.attr)
+        return
     if not isinstance(parent, ast.Attribute) or not isinstance(parent.ctx, ast.Load):
         raise module.error(node, "the merged module %s as a value" % owner)
     symbol = program.member(module, parent, owner, parent.attr)

@@ -2,7 +2,8 @@
 
 Arguments are renamed when no call anywhere names them; attributes and methods with a leading underscore when the class
 has no base, is nobody's base, and the name is only ever reached through the first argument of the class's own methods.
-Everything that doubts this keeps its name.
+Everything that doubts this keeps its name. One thing is taken for granted: nobody calls `Class.method(other)` with an
+object of another class.
 """
 
 import ast
