@@ -15,14 +15,16 @@ _PROGRAM = {
     "p.part": """
 import struct
 from binascii import crc32
+from outer import peculiar
 class Reader:
+    def peculiar(self): return peculiar()
     def __init__(self, long_argument, given=1):
         self.attribute = long_argument
         self.append = given
         self.by_its_text = 3
         struct.not_of_ours = 4
     def read_it(self):
-        return self.attribute, self.append, crc32(b"a"), struct.calcsize("<I")
+        return self.peculiar(), self.attribute, self.append, crc32(b"a"), struct.calcsize("<I")
 """,
     "p.main": """
 from p.part import Reader
@@ -41,20 +43,21 @@ def _link(lent):
 
 @pytest.mark.parametrize("interpreter", [sys.executable, MICROPYTHON])
 def test_a_program_with_borrowed_names_prints_the_same(interpreter, tmp_path):
+    pathlib.Path(tmp_path, "outer.py").write_text("def peculiar(): return 7\n")
     printed = set()
     for number, lent in enumerate([(), LENT]):
         source = _link(lent).replace("struct.not_of_ours = 4", "pass")
         file = pathlib.Path(tmp_path, "program%d.py" % number)
         file.write_text(source + "run()\n")
         printed.add(subprocess.run([interpreter, str(file)], capture_output=True, text=True, check=True).stdout)
-    assert len(printed) == 1 and "(5, 2, " in printed.pop()
+    assert len(printed) == 1 and "(7, 5, 2, " in printed.pop()
 
 
 def test_ours_go_and_what_others_may_know_stays():
     source = _link(LENT)
     for ours in ("Reader", "attribute", "read_it", "given"):
         assert ours not in source, ours
-    for known in ("run", ".append", "by_its_text", "not_of_ours", "crc32", "calcsize"):
+    for known in ("run", ".append", "by_its_text", "not_of_ours", "crc32", "calcsize", "peculiar"):
         assert known in source, known
 
 

@@ -157,9 +157,7 @@ class Uplink:
                 came = self._clock.ticks_ms()
                 await self._idle(0)  # nobody is kept waiting by the check
                 up_to, tag, time = self._open(answer)
-            except (
-                MemoryError
-            ):  # so far the journal was only read; one that is stopped while it writes must be mounted again
+            except MemoryError:  # the journal was only read so far; stopped while it writes, it must be mounted again
                 raise Fault(_E_MEMORY)
             self._wall.set(time + self._clock.elapsed_ms(came) // 1000, True)
             if up_to:
