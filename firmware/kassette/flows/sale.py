@@ -39,7 +39,9 @@ async def charge(t, amount):
     slip = 0
     prompt = _TAP
     for attempt in range(1, _ATTEMPTS + 1):
-        print_settled(t, await present(t, prompt, amount))  # 2. exactly one card in the field, its older open sales settled
+        print_settled(
+            t, await present(t, prompt, amount)
+        )  # 2. exactly one card in the field, its older open sales settled
         limits.check_card(card.flags, card.card_class, card.expiry, t.wall.now())  # 3. state, expiry, class, balance
         limits.check_balance(card.balance, amount)
         slip = slip or t.till.next_slip
