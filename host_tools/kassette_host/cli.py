@@ -4,6 +4,8 @@ import sys
 
 import rich_click as click
 
+from kassette_host.journal_cli import journal
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option("0.1.0", prog_name="kassette")
@@ -106,6 +108,9 @@ def bench() -> None:
     from kassette_host import counts
 
     counts.report()
+
+
+cli.add_command(journal)
 
 
 def main() -> None:
