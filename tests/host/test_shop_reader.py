@@ -12,6 +12,15 @@ from kassette_host.shop.till import Till
 _SELECT = bytes.fromhex("5a4b5354")
 
 
+def ask_for_a_balance(till, refusals):
+    """Press A; the log's newest line when the idle screen is there again."""
+    wait_for(till.feed, lambda parts: "A bal." in parts["screen"]["text"])
+    before = len(till.feed.parts["log"])
+    for name in ("key_down", "key_up"):
+        till.post(Command(name, {"key": "A"}), refusals.append)
+    return wait_for(till.feed, lambda parts: len(parts["log"]) > before and "flow" in parts["log"][-1])["log"][-1]
+
+
 @in_real_time
 def test_the_firmware_speaks_to_a_reader_on_a_serial_port(tmp_path_factory):
     refusals = []
@@ -22,16 +31,16 @@ def test_the_firmware_speaks_to_a_reader_on_a_serial_port(tmp_path_factory):
         try:
             wait_for(till.feed, lambda parts: "A bal." in parts["screen"]["text"])
             assert till.feed.parts["reader"]["real"] == reader.path
-            for name in ("key_down", "key_up"):
-                till.post(Command(name, {"key": "A"}), refusals.append)
             # the card on that reader belongs to another issuer: it is found, selected and refused
-            wait_for(till.feed, lambda parts: "202" in parts["screen"]["text"])
+            while "202" not in ask_for_a_balance(till, refusals):
+                assert "flow 101 0" in till.feed.parts["log"][-1], "only a machine that is too busy is an excuse"
             till.post(Command("card_put", {"card": 1}), refusals.append)
-            wait_for(till.feed, lambda parts: "A bal." in parts["screen"]["text"])
+            reader.stop()  # the cable is out: the terminal goes on, with a code
+            while "101" not in ask_for_a_balance(till, refusals):
+                assert "flow 110" in till.feed.parts["log"][-1], "what was still on the line"
         finally:
             till.stop()
             site.close()
-            reader.stop()
         assert [refusal.code for refusal in refusals] == ["real-reader"]
         assert _SELECT in reader.trace(">")
 

@@ -1,5 +1,6 @@
 """The virtual terminal as the shop needs it: its tones are remembered, and a real reader may take the virtual one's place."""
 
+import termios
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class RealReader:
         while self._serial.is_open:
             try:
                 data = self._serial.read(max(1, self._serial.in_waiting))
-            except (OSError, TypeError):  # closed, or pulled out: the firmware finds the reader silent
+            except (OSError, TypeError, termios.error):  # closed, or pulled out
                 return
             if data:
                 self._inbox.append(data)
@@ -40,11 +41,19 @@ class RealReader:
         return [self._inbox.popleft() for _ in range(len(self._inbox))]
 
     def write(self, data: bytes) -> None:
-        self._serial.write(data)
+        self._try(lambda: self._serial.write(data))
 
     def set_baud(self, rate: int) -> None:
-        self._serial.flush()
-        self._serial.baudrate = rate
+        """After what was written has left."""
+        self._try(self._serial.flush)
+        self._try(lambda: setattr(self._serial, "baudrate", rate))
+
+    def _try(self, step: Callable[[], object]) -> None:
+        """A cable that was pulled out is a reader that says nothing; the firmware has a code for that."""
+        try:
+            step()
+        except (OSError, termios.error):
+            return
 
     def close(self) -> None:
         self._serial.close()
