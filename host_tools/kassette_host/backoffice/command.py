@@ -21,7 +21,7 @@ def run_backoffice(directory: str, host: str, terminal_port: int, page_port: int
     The passphrase comes from the environment (KASSETTE_PASSPHRASE) or from the keyboard.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    config = Config(pathlib.Path(directory), _passphrase(), host, terminal_port, page_port)
+    config = Config(pathlib.Path(directory), _passphrase(), host=host, terminal_port=terminal_port, page_port=page_port)
     try:
         office = BackOffice(config)
     except (KeyStoreError, StoreError) as error:
