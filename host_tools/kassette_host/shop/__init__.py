@@ -1,10 +1,10 @@
 """The shop: back office, virtual hardware and the real firmware in one process, with a counter page to play at."""
 
 import pathlib
+import queue
 import shutil
 import signal
 import sys
-import threading
 import time
 from typing import TextIO
 
@@ -12,6 +12,9 @@ from kassette_host import STATE
 
 DIRECTORY = STATE / "shop"
 _KEEP_ALIVE_S = 15
+_BUG = "a bug"
+
+Ends = queue.SimpleQueue[str]
 
 
 def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
@@ -22,15 +25,9 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
     """
     from kassette_host.shop.site import Lock, ShopError
 
-    end = threading.Event()
-    reasons: list[str] = []
-
-    def on_signal(number: int, frame: object) -> None:
-        reasons.append(signal.Signals(number).name)
-        end.set()
-
+    ends: Ends = queue.SimpleQueue()  # not an Event: a signal handler that sets one can meet its own lock
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+        signal.signal(number, lambda number, frame: ends.put(signal.Signals(number).name))
     try:
         lock = Lock(directory)
     except ShopError as error:
@@ -38,9 +35,9 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         return 2
     try:
         with open(trace or "/dev/null", "w") as file:
-            status = _run(directory, reader, port, state, file if trace else None, end)
-        say("closed (%s)" % ", ".join(reasons or ["a bug"]))
-        return status
+            reason = _run(directory, reader, port, state, file if trace else None, ends)
+        say("closed (%s)" % reason)
+        return 1 if reason == _BUG else 0
     except ShopError as error:
         print("kassette: %s" % error, file=sys.stderr)
         return 2
@@ -48,9 +45,8 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         lock.release()
 
 
-def _run(
-    directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, end: threading.Event
-) -> int:
+def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, ends: Ends) -> str:
+    """Open the shop and wait for what ends it; its name."""
     from kassette_host.backoffice.listener import Listener, bind
     from kassette_host.shop.office import HOST, PORTS_TRIED
     from kassette_host.shop.site import TERMINAL_PORT, Plan
@@ -58,14 +54,8 @@ def _run(
     from kassette_host.shop.till import Till
     from kassette_host.shop.web import build_app
 
-    failures: list[str] = []
-
-    def failed() -> None:
-        failures.append("till")
-        end.set()
-
     site = open_site(directory, state, Plan(reader, TERMINAL_PORT if port else 0, trace))
-    till = Till(site, say, failed)
+    till = Till(site, say, lambda: ends.put(_BUG))
     pages = Listener(build_app(till, site.office.routes()), bind(HOST, port, PORTS_TRIED), _KEEP_ALIVE_S)
     try:
         pages.start()
@@ -73,13 +63,12 @@ def _run(
         say("counter      http://127.0.0.1:%d/" % pages.port)
         say("back office  http://127.0.0.1:%d%s" % (pages.port, site.office.path))
         say("Ctrl-C closes the shop; it opens again as it was (`make reset` forgets it)")
-        end.wait()
+        return ends.get()
     finally:
         till.stop()
         site.office.stop()
         pages.stop()
         site.close()
-    return 1 if failures else 0
 
 
 def say(line: str) -> None:
@@ -96,5 +85,6 @@ def forget() -> None:
     try:
         Lock(DIRECTORY).release()
     except ShopError as error:
-        sys.exit("kassette: %s" % error)
+        print("kassette: %s" % error, file=sys.stderr)
+        sys.exit(2)
     shutil.rmtree(DIRECTORY)
