@@ -1,7 +1,7 @@
 """The shop: back office, virtual hardware and the real firmware in one process, with a counter page to play at."""
 
+import os
 import pathlib
-import queue
 import shutil
 import signal
 import sys
@@ -13,8 +13,7 @@ from kassette_host import STATE
 DIRECTORY = STATE / "shop"
 _KEEP_ALIVE_S = 15
 _BUG = "a bug"
-
-Ends = queue.SimpleQueue[str]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
@@ -25,9 +24,7 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
     """
     from kassette_host.shop.site import Lock, ShopError
 
-    ends: Ends = queue.SimpleQueue()  # not an Event: a signal handler that sets one can meet its own lock
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: ends.put(signal.Signals(number).name))
+    end = End()
     try:
         lock = Lock(directory)
     except ShopError as error:
@@ -35,7 +32,7 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         return 2
     try:
         with open(trace or "/dev/null", "w") as file:
-            reason = _run(directory, reader, port, state, file if trace else None, ends)
+            reason = _run(directory, reader, port, state, file if trace else None, end)
         say("closed (%s)" % reason)
         return 1 if reason == _BUG else 0
     except ShopError as error:
@@ -45,7 +42,7 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         lock.release()
 
 
-def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, ends: Ends) -> str:
+def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, end: "End") -> str:
     """Open the shop and wait for what ends it; its name."""
     from kassette_host.backoffice.listener import Listener, bind
     from kassette_host.shop.office import HOST, PORTS_TRIED
@@ -55,7 +52,7 @@ def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, tra
     from kassette_host.shop.web import build_app
 
     site = open_site(directory, state, Plan(reader, TERMINAL_PORT if port else 0, trace))
-    till = Till(site, say, lambda: ends.put(_BUG))
+    till = Till(site, say, end.fail)
     pages = Listener(build_app(till, site.office.routes()), bind(HOST, port, PORTS_TRIED), _KEEP_ALIVE_S)
     try:
         pages.start()
@@ -63,12 +60,36 @@ def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, tra
         say("counter      http://127.0.0.1:%d/" % pages.port)
         say("back office  http://127.0.0.1:%d%s" % (pages.port, site.office.path))
         say("Ctrl-C closes the shop; it opens again as it was (`make reset` forgets it)")
-        return ends.get()
+        return end.wait()
     finally:
         till.stop()
         site.office.stop()
         pages.stop()
         site.close()
+
+
+class End:
+    """What ends the shop: a signal, or a bug. From its making on no signal is lost.
+
+    A pipe, not an Event or a queue: Python runs signal handlers between two steps of the main thread, and one that comes
+    just before the main thread starts to wait for a lock would be heard when the wait is over, which is never.
+    """
+
+    def __init__(self):
+        self._ear, self._mouth = os.pipe()
+        os.set_blocking(self._mouth, False)
+        signal.set_wakeup_fd(self._mouth)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: None)
+
+    def fail(self) -> None:
+        """There was a bug, in whatever thread."""
+        os.write(self._mouth, b"\0")
+
+    def wait(self) -> str:
+        """What has ended it, as soon as something has."""
+        number = os.read(self._ear, 1)[0]
+        return signal.Signals(number).name if number else _BUG
 
 
 def say(line: str) -> None:
