@@ -85,7 +85,13 @@ async def _live(t):
             _open_stores(t)
         except Fault as fault:
             await _out_of_service(t, fault)
-        drop("kassette.startup", "kassette.store.boots", "kassette.codec.settings")
+        drop(
+            "kassette.startup",
+            "kassette.store.boots",
+            "kassette.store.mount",
+            "kassette.store.mount_keys",
+            "kassette.codec.settings",
+        )
         await _start_devices(t)
         _watch(t, t.paper.print_forever(t))
         try:

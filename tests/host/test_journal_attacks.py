@@ -147,7 +147,7 @@ def flips(history, dice, count):
         slots = [at for at in live_slots(history) if at // 4096 == journal.at(sector, 0) // 4096]
         places += {slots[0], slots[min(1, len(slots) - 1)], slots[len(slots) // 2], slots[-1]}
     bits = [at * 8 + bit for at in places for bit in range(1024)]
-    bits += [journal._keys._at * 8 + bit for bit in range(512)]
+    bits += [journal.keys.at * 8 + bit for bit in range(512)]
     dice.shuffle(bits)
     for bit in bits[:count]:
         yield with_bytes(image, bit >> 3, [image[bit >> 3] ^ 1 << (bit & 7)])
@@ -263,7 +263,7 @@ def splices(history, dice, count):
 
 def versions(history, dice, count):
     image = history.images[-1]
-    places = [*live_slots(history), history.journal._keys._at + 32]
+    places = [*live_slots(history), history.journal.keys.at + 32]
     for _ in range(count):
         yield with_bytes(image, dice.choice(places), [dice.randrange(256)])
 
@@ -293,7 +293,7 @@ def insiders(history, dice, count):
         slot = bytearray(128)
         codec.reveal(image[at : at + 128], slot, journal.batch_key(image[at + 3]))
         slot[16 + dice.randrange(40)] ^= 1 << dice.randrange(8)
-        codec.seal(slot, image[at - 16 : at], journal._mac, journal.batch_key(image[at + 3]))
+        codec.seal(slot, image[at - 16 : at], journal.mac, journal.batch_key(image[at + 3]))
         if dice.random() < 0.5:
             slot[112:] = image[at + 112 : at + 128]  # the old tag, so that the chain looks whole
             slot[14:16] = codec.check(memoryview(slot)).to_bytes(2, "little")
@@ -315,11 +315,11 @@ def foreign_keys(history, dice, count):
     """A key record that somebody made up, valid in itself."""
     image = history.images[-1]
     for _ in range(count):
-        at = history.journal._keys._at
+        at = history.journal.keys.at
         record = bytearray(image[at : at + 64])
         record[: dice.choice([16, 32])] = dice.randbytes(32)[: 16 if dice.random() < 0.5 else 32]
         record = record[:64]
-        record[40:44] = (history.journal._keys._generation + 1).to_bytes(4, "little")
+        record[40:44] = (history.journal.keys.generation + 1).to_bytes(4, "little")
         record[56:] = keyrecord.check(record)
         yield with_bytes(image, at, record)
 
@@ -429,7 +429,7 @@ def test_keys_of_the_past_are_nowhere(history):
         journal.mount()
         for sector in range(journal.sector):
             assert mac_key(ROOT, TERMINAL, JOURNAL_ID, sector) not in image
-        for batch in range(journal._keys.batch):
+        for batch in range(journal.keys.batch):
             assert batch_key(ROOT, TERMINAL, JOURNAL_ID, batch) not in image
         assert mac_key(ROOT, TERMINAL, JOURNAL_ID, journal.sector) in image
 
@@ -441,7 +441,7 @@ def test_keys_of_the_past_are_nowhere_after_a_cut():
     while done < 60:
         twin = world.clone()
         world.step()
-        if world.journal._keys._generation == twin.journal._keys._generation:
+        if world.journal.keys.generation == twin.journal.keys.generation:
             continue
         for event in range(1, 40):
             for pattern in (0, 1, 3, 6):
@@ -456,7 +456,7 @@ def test_keys_of_the_past_are_nowhere_after_a_cut():
                 image = bytes(cut.flash.memory)
                 for sector in range(cut.journal.sector):
                     assert mac_key(ROOT, TERMINAL, JOURNAL_ID, sector) not in image
-                for batch in range(cut.journal._keys.batch):
+                for batch in range(cut.journal.keys.batch):
                     assert batch_key(ROOT, TERMINAL, JOURNAL_ID, batch) not in image
 
 

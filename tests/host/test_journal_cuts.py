@@ -151,7 +151,7 @@ def test_a_case_is_replayed():
 
 
 def test_a_broken_promise_names_its_case(monkeypatch):
-    monkeypatch.setattr(journal.Journal, "_burn", lambda self, at: self.flash.erase(at // 4096))
+    monkeypatch.setattr(journal.Journal, "burn", lambda self, at: self.flash.erase(at // 4096))
     with pytest.raises(Broken, match=r"\(7, \d+, \d, \d\)"):
         single(seed=7, sample=60)
 

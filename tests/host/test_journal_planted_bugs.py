@@ -13,15 +13,17 @@ from conftest import ROOT
 
 
 def read_bugs():
-    """name -> (file, [(what is there, what is put there)]) from tests/support/planted_bugs.txt.
+    """name -> [(file, what is there, what is put there)] from tests/support/planted_bugs.txt.
 
     `=== name`, `--- file`, then blocks of `<<<`, what is there, `>>>`, what is put there; `~` ends a part of a line.
     """
     bugs = {}
     for text in (ROOT / "tests/support/planted_bugs.txt").read_text().split("=== ")[1:]:
-        title, _, changes = text.partition("\n--- ")
-        file, *blocks = changes.split("<<<\n")
-        bugs[title] = file.strip(), [tuple(block.replace("~\n", "").split(">>>\n")) for block in blocks]
+        title, *parts = text.split("\n--- ")
+        bugs[title] = changes = []
+        for part in parts:
+            file, *blocks = (part + "\n").replace("\n\n", "\n").split("<<<\n")
+            changes += [(file.strip(), *block.replace("~\n", "").split(">>>\n")) for block in blocks]
     return bugs
 
 
@@ -39,16 +41,14 @@ SAMPLE = ("S4", "S9", "no read-back", "the old key is zeroed")
 
 def plant(folder, name):
     """A copy of the firmware with the bug in it."""
-    path, changes = BUGS[name]
     shutil.copytree(
         ROOT / "firmware", folder / "firmware", ignore=shutil.ignore_patterns("*.pyc", "__pycache__", "docs", "texts")
     )
-    file = folder / "firmware/kassette" / path
-    source = file.read_text()
-    for there, instead in changes:
+    for path, there, instead in BUGS[name]:
+        file = folder / "firmware/kassette" / path
+        source = file.read_text()
         assert source.count(there) == 1, "%s: the source has changed, %d times: %r" % (name, source.count(there), there)
-        source = source.replace(there, instead)
-    file.write_text(source)
+        file.write_text(source.replace(there, instead))
     return folder / "firmware"
 
 

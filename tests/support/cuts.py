@@ -71,7 +71,7 @@ class World:
         twin.journal = Journal(twin.flash, TERMINAL, JOURNAL_ID, twin.till)
         _copy_attributes(self.till, twin.till)
         _copy_attributes(self.journal, twin.journal)
-        _copy_attributes(self.journal._keys, twin.journal._keys)
+        _copy_attributes(self.journal.keys, twin.journal.keys)
         return twin
 
     # --- a till's day
@@ -162,7 +162,7 @@ class World:
                 raw = bytes(self.flash.memory[at : at + 128])
                 if raw[0] not in (0, 0xFF):
                     live.append((at, raw))
-        return _state(self), live, journal.next_serial, journal._durable
+        return _state(self), live, journal.next_serial, journal.durable
 
 
 def copy_flash(flash):
@@ -177,7 +177,7 @@ def _copy_attributes(source, target):
         value = getattr(source, name)
         if isinstance(value, (bytearray, list)):
             value = type(value)(value)
-        elif not isinstance(value, (int, bytes, tuple, type(None))) and name != "_mac":
+        elif not isinstance(value, (int, bytes, tuple, type(None))) and name != "mac":
             continue  # flash, fold, keys: the twin has its own
         setattr(target, name, value)
 

@@ -74,7 +74,7 @@ def leftovers():
     while found < 3 and world.number < 2500:
         before = world.clone()
         world.step()
-        if world.journal.sector == before.journal.sector or before.journal._next >= 30:
+        if world.journal.sector == before.journal.sector or before.journal.next_slot >= 30:
             continue
         found += 1
         for event in range(1, 12):
@@ -208,7 +208,7 @@ def rot():
         number += 1
     for bit in range(0, 512, 7):
         copy = RamNor(image=flash.memory)
-        copy.memory[journal._keys._at + (bit >> 3)] ^= 1 << (bit & 7)
+        copy.memory[journal.keys.at + (bit >> 3)] ^= 1 << (bit & 7)
         expect(mounted(copy)[0].next_serial == journal.next_serial, "a rotten key record cost something")
         yield "key record, bit %d" % bit
     for sector in range(1, journal.sector + 1):
@@ -290,7 +290,7 @@ def keys():
             image = bytes(world.flash.memory)
             for sector in range(world.journal.sector):
                 expect(mac_key(ROOT, TERMINAL, JOURNAL_ID, sector) not in image, "the MAC key of sector %d" % sector)
-            for batch in range(world.journal._keys.batch):
+            for batch in range(world.journal.keys.batch):
                 expect(batch_key(ROOT, TERMINAL, JOURNAL_ID, batch) not in image, "the key of batch %d" % batch)
             yield "step %d" % world.number
 

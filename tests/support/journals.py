@@ -19,7 +19,7 @@ def fresh(sectors=SECTORS, seed=0):
     flash = RamNor(sectors, seed=seed)
     formatter.create(flash, bytearray(ROOT), TERMINAL, JOURNAL_ID)
     journal, _ = mounted(flash)
-    journal._next, journal._weak = 1, 0  # no slot left out as after a restart: record n is in slot n
+    journal.next_slot, journal.weak = 1, 0  # no slot left out as after a restart: record n is in slot n
     return flash, journal
 
 

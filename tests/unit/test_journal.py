@@ -503,7 +503,7 @@ def test_a_place_for_keys_that_was_left_out_does_not_stay_blank():
         fill(journal, 31, lap * 31)
         acknowledge_all(journal)
         journal.prepare()
-        left_out = [at for at in range(0, journal._keys._at, 64) if flash.memory[at : at + 64] == b"\xff" * 64]
+        left_out = [at for at in range(0, journal.keys.at, 64) if flash.memory[at : at + 64] == b"\xff" * 64]
         assert left_out == []
 
 
