@@ -11,13 +11,17 @@ from typing import Protocol
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from kassette.codec import dukpt
 from kassette.codec.kdf import terminal_key
 from kassette.codec.settings import SECTOR_LEN, check
 from kassette.codec.settings_image import entry, image
 from kassette.errors import Fault
+from kassette_host.dukpt import derivation_key, initial_key
 from kassette_host.pki import SERVER_NAME, Pki
 
+PIN_KEY_SET = 1  # which base derivation key the initial keys come from
 _PAGE = 256
+_PIN_SECTORS = 4
 _FLASH_PROGRAM = 406
 
 
@@ -133,7 +137,25 @@ def install(flash: Flash, share: TerminalShare) -> int:
     return generation
 
 
-def _write(flash: Flash, sector: int, data: bytes) -> None:
+def install_pin_keys(flash: Flash, bdk: bytes, terminal: int, provisioning: int) -> None:
+    """Load a terminal's PIN keys into its ratchet flash: the 32 registers that its initial key leads to.
+
+    The initial key itself is written nowhere and forgotten here, and nothing of an earlier loading is left. Cut short, it
+    is called again: a loading is over when it returns. Raises Fault: 406 the flash reads differently.
+    """
+    key_id = dukpt.initial_key_id(terminal, provisioning, PIN_KEY_SET)
+    initial = initial_key(bdk, key_id)
+    registers = bytearray()
+    for counter in dukpt.following(0):
+        record = bytearray(dukpt.RECORD_LEN)
+        dukpt.seal(record, derivation_key(initial, key_id, counter), counter, terminal, provisioning, PIN_KEY_SET)
+        registers += record
+    for sector in range(1, _PIN_SECTORS):
+        flash.erase(sector)
+    _write(flash, 0, registers)
+
+
+def _write(flash: Flash, sector: int, data: bytes | bytearray) -> None:
     at = sector * SECTOR_LEN
     flash.erase(sector)
     for start in range(0, len(data), _PAGE):

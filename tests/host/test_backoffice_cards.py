@@ -258,9 +258,27 @@ def test_the_key_store_shows_no_key(tmp_path):
     path = tmp_path / "keys.json"
     keystore.save(_KEYS, path, "p")
     for text in (path.read_text(), repr(_KEYS)):
-        for key in (*_KEYS.purse_masters.values(), _KEYS.journal_master):
+        keys = (
+            *_KEYS.purse_masters.values(),
+            _KEYS.journal_master,
+            _KEYS.pin_bdk,
+            _KEYS.token_master,
+            _KEYS.account_key,
+        )
+        for key in keys:
             assert key.hex() not in text and repr(key) not in text
-    assert len(_KEYS.check_values()) == 5
+    assert len(_KEYS.check_values()) == 8
+
+
+def test_a_key_store_from_before_the_accounts_is_given_their_keys_once(tmp_path, monkeypatch):
+    path = tmp_path / "keys.json"
+    monkeypatch.setattr(keystore, "_ACCOUNT_KEYS", {})
+    monkeypatch.setattr(keystore, "FORMAT", 1)
+    keystore.save(_KEYS, path, "p")
+    monkeypatch.undo()
+    first = keystore.open_or_create(path, "p")
+    assert first.journal_master == _KEYS.journal_master and len(first.pin_bdk) == 16
+    assert keystore.open_or_create(path, "p").account_key == first.account_key
 
 
 def test_a_changed_key_store_is_refused(tmp_path):
@@ -273,8 +291,9 @@ def test_a_changed_key_store_is_refused(tmp_path):
         stored | {"scrypt": cost | {"n": 2**30}},
         stored | {"nonce": "AAAAAAAAAAAAAAAA"},
         stored | {"sealed": stored["sealed"][:-8] + "AAAAAAA="},
-        stored | {"format": 2},
-        {"format": 1},
+        stored | {"format": 1},
+        stored | {"format": 3},
+        {"format": 2},
         [],
     ):
         path.write_text(json.dumps(changed))

@@ -23,11 +23,13 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from kassette_host.pki import modulus
 from kassette_host.provision import kcv
 
-FORMAT = 1
+FORMAT = 2
+_BEFORE_ACCOUNTS = 1  # a store without the last three keys: it is given them when it is opened
 KEY_VERSION = 1
 _PURSE_KEYS = (0, 1, 2, 3)
 _COST = {"n": 2**15, "r": 8, "p": 1}  # 32 MiB and 0.1 s
 _COST_MAX = 2**20
+_ACCOUNT_KEYS = {"pin_bdk": 16, "token_master": 16, "account_key": 32}
 _PEM = serialization.Encoding.PEM
 
 
@@ -37,12 +39,19 @@ class KeyStoreError(Exception):
 
 @dataclass(frozen=True)
 class KeyStore:
-    """`purse_masters`: 16 bytes each for keys 0 (issuer), 1 (debit), 2 (credit), 3 (void). Its repr shows no key."""
+    """`purse_masters`: 16 bytes each for keys 0 (issuer), 1 (debit), 2 (credit), 3 (void). Its repr shows no key.
+
+    `pin_bdk`: base derivation key of the terminals' PIN keys, 16 bytes. `token_master`: of the keys under which terminals
+    name account numbers, 16. `account_key`: what account numbers and PINs are kept under here, 32.
+    """
 
     purse_masters: dict[int, bytes] = field(repr=False)
     journal_master: bytes = field(repr=False)
     signing_key: rsa.RSAPrivateKey = field(repr=False)
     ca_secret: bytes = field(repr=False)
+    pin_bdk: bytes = field(repr=False)
+    token_master: bytes = field(repr=False)
+    account_key: bytes = field(repr=False)
 
     @property
     def signer_modulus(self) -> bytes:
@@ -56,14 +65,20 @@ class KeyStore:
     def check_values(self) -> dict[str, str]:
         """The check value of each symmetric key, to compare by eye with a terminal's or a card's."""
         values = {"purse master K%d" % number: kcv(key) for number, key in sorted(self.purse_masters.items())}
-        return values | {"journal master": kcv(self.journal_master)}
+        values |= {"journal master": kcv(self.journal_master), "PIN base derivation key": kcv(self.pin_bdk)}
+        return values | {"token master": kcv(self.token_master), "account key": kcv(self.account_key)}
 
 
 def generate() -> KeyStore:
     """New keys for a new issuer."""
     masters = {number: secrets.token_bytes(16) for number in _PURSE_KEYS}
     signing_key = rsa.generate_private_key(65537, 2048)
-    return KeyStore(masters, secrets.token_bytes(16), signing_key, secrets.token_hex(16).encode())
+    ca_secret = secrets.token_hex(16).encode()
+    return KeyStore(masters, secrets.token_bytes(16), signing_key, ca_secret, **_account_keys())
+
+
+def _account_keys() -> dict[str, bytes]:
+    return {name: secrets.token_bytes(length) for name, length in _ACCOUNT_KEYS.items()}
 
 
 def save(keys: KeyStore, path: pathlib.Path, passphrase: str) -> None:
@@ -85,7 +100,7 @@ def load(path: pathlib.Path, passphrase: str) -> KeyStore:
     try:
         head = json.loads(path.read_text())
         sealed = _bytes(head.pop("sealed"))
-        if head["format"] != FORMAT:
+        if head["format"] not in (_BEFORE_ACCOUNTS, FORMAT):
             raise KeyStoreError("a key store of format %s, this program reads %d" % (head["format"], FORMAT))
         opened = AESGCM(_key(head, passphrase)).decrypt(_bytes(head["nonce"]), sealed, _associated(head))
         return _unpack(opened)
@@ -96,9 +111,12 @@ def load(path: pathlib.Path, passphrase: str) -> KeyStore:
 
 
 def open_or_create(path: pathlib.Path, passphrase: str) -> KeyStore:
-    """The store at `path`, made with new keys when there is none. Raises KeyStoreError."""
+    """The store at `path`, made with new keys when there is none, given what it lacks. Raises KeyStoreError."""
     if path.exists():
-        return load(path, passphrase)
+        keys = load(path, passphrase)
+        if json.loads(path.read_text())["format"] != FORMAT:
+            save(keys, path, passphrase)
+        return keys
     path.parent.mkdir(parents=True, exist_ok=True)
     keys = generate()
     save(keys, path, passphrase)
@@ -124,6 +142,7 @@ def _pack(keys: KeyStore) -> bytes:
         "journal_master": keys.journal_master.hex(),
         "signing_key": signing.decode(),
         "ca_secret": keys.ca_secret.decode(),
+        **{name: getattr(keys, name).hex() for name in _ACCOUNT_KEYS},
     }
     return json.dumps(opened).encode()
 
@@ -134,7 +153,10 @@ def _unpack(opened: bytes) -> KeyStore:
     if not isinstance(signing_key, rsa.RSAPrivateKey):
         raise ValueError("the signing key is RSA")
     masters = {int(number): bytes.fromhex(key) for number, key in values["purse_masters"].items()}
-    return KeyStore(masters, bytes.fromhex(values["journal_master"]), signing_key, values["ca_secret"].encode())
+    accounts = {name: bytes.fromhex(values[name]) for name in _ACCOUNT_KEYS if name in values} or _account_keys()
+    return KeyStore(
+        masters, bytes.fromhex(values["journal_master"]), signing_key, values["ca_secret"].encode(), **accounts
+    )
 
 
 def _text(data: bytes) -> str:

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from kassette_host import journal
 from kassette_host.backoffice.keystore import KeyStoreError
 from kassette_host.backoffice.store import StoreError
-from kassette_host.provision import install, journal_root, terminal_share
+from kassette_host.provision import install, install_pin_keys, journal_root, terminal_share
 from kassette_host.shop.files import write_whole
 from kassette_host.shop.journal_view import JournalView
 from kassette_host.shop.office import Office
@@ -158,6 +158,7 @@ class Site:
             shop_name_ascii=SHOP_NAME_ASCII,
         )
         install(self.terminal.partition(wire.SETTINGS), share)
+        install_pin_keys(self.terminal.partition(wire.RATCHET), keys.pin_bdk, TERMINAL, _PROVISIONED_AS)
         journal.format(self.terminal.partition(wire.JOURNAL), share.journal_root, TERMINAL, _JOURNAL_ID)
         self._told["is_keyed"] = True
         self._remember()
