@@ -103,6 +103,18 @@ class Random(Protocol):
         ...
 
 
+class Samples(Protocol):
+    """One line of a stripe's head, sampled without a gap at 256 kHz, one bit a sample."""
+
+    async def readinto(self, buffer: bytearray) -> None:
+        """Wait for the next 2,048 bytes, 64 ms: little-endian 32-bit words, the first sample in the highest bit.
+
+        All samplers of a board run together: a block of one has its counterpart at each of the others, which are read in
+        turn. A board that knows by itself that no line moves need not deliver, but for one block of each behind a swipe.
+        """
+        ...
+
+
 class Stream(Protocol):
     """An open, mutually authenticated TLS connection."""
 

@@ -1,5 +1,7 @@
 """CPython stand-in for MicroPython's `micropython` module: what the firmware uses of it, tested call by call."""
 
+from __future__ import annotations  # PyPy's Python is older
+
 
 def const(value):
     return value

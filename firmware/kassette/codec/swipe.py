@@ -1,0 +1,68 @@
+"""One swipe past all heads: transitions -> whose card it was, its number if it is ours, and how well it could be read.
+
+Every check must hold, else it is "swipe again": parity, LRC, layout and check digits (kassette.codec.tracks), and the
+reading's own doubts, its cost and its margin to the runner-up. Numbers of other people's cards are overwritten at once.
+"""
+
+from micropython import const
+
+from kassette.codec import tracks
+from kassette.codec.f2f import CALM, JERKY, follow
+from kassette.compat import wipe
+
+_FEW = const(24)  # transitions: fewer are no stripe
+_LOCK = const(40)  # bits in a row that only a clock gives
+_NOISE_MAX = const(1400)  # mean square in 1/256 of a cell: 15 % of a cell. Calm, 8 % jitter gives 700, 10 % 1050
+_NOISE_CLOSE = const(1150)  # when another reading was next to as likely
+# Most hands are calm; then the jerky ones; the other way round a reading begins in other zeros.
+_ATTEMPTS = ((CALM, False), (JERKY, False), (JERKY, True), (CALM, True))
+
+
+def read(heads, bits: bytearray, text: bytearray, digits: bytearray, issuer: int) -> tuple:
+    """What a swipe was: (verdict of kassette.codec.tracks, noise).
+
+    `heads`: (intervals, count) of each track; see `kassette.codec.f2f.follow`. `bits` is longer than the longest of them,
+    `text` TEXT_LEN or more. After OURS the number is in the OURS_LEN bytes of `digits`. All else is zero afterwards: the
+    intervals, `bits`, `text`, and `digits` after any other verdict. `noise`: mean square of the transitions' distances
+    from their places, in 1/256 of a cell, the worse one of the tracks that were read; 0: none was.
+    """
+    verdict = tracks.NO_STRIPE
+    worst = 0
+    mine = bytearray(tracks.OURS_LEN)
+    for intervals, count in heads:
+        found, noise = _read_track(intervals, count, bits, text, mine, issuer)
+        for i in range(count):
+            intervals[i] = 0
+        verdict = tracks.merge(verdict, found, digits, mine)
+        worst = max(worst, noise)
+    if verdict != tracks.OURS:
+        wipe(digits)
+    wipe(mine)
+    wipe(bits)
+    wipe(text)
+    return verdict, worst
+
+
+def _read_track(intervals, count, bits, text, digits, issuer):
+    if count < _FEW:
+        return tracks.NO_STRIPE, 0
+    verdict = tracks.UNREADABLE
+    for gains, is_backward in _ATTEMPTS:
+        skip = end = 0
+        while True:
+            first, end, noise = follow(intervals, count, bits, gains, is_backward, skip)
+            if end - first > _LOCK:
+                break
+            if first == end:
+                noise = 0
+                break
+            skip = end
+        if first == end:
+            continue
+        length, margin = tracks.characters(bits, first, end, text)
+        verdict = tracks.SWIPE_AGAIN
+        if length and noise <= (_NOISE_MAX if margin else _NOISE_CLOSE):
+            verdict = tracks.judge(text, length, digits, issuer)
+            if verdict != tracks.SWIPE_AGAIN:
+                return verdict, noise
+    return verdict, 0
