@@ -15,7 +15,8 @@ from micropython import const
 _MAGIC = b"KSB1"
 _HEAD = const(44)  # magic 4 | table mask u16 | names length u16 | length u32 | SHA-256 of what follows the head
 _DIRECTORY = (0x4000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-_CHUNK = const(512)
+_CHUNK = const(4096)
+_AHEAD = const(2040)  # read at once of a module: eight times 255, because the loader takes a short read for the end
 
 
 def verify(read, size: int) -> bool:
@@ -36,17 +37,29 @@ def verify(read, size: int) -> bool:
 
 
 class _File(io.IOBase):
-    def __init__(self, read, at, length):
+    def __init__(self, read, at, length, ahead):
         self._read = read
         self._start = self._at = at
         self._end = at + length
+        self._ahead = ahead and memoryview(bytearray(ahead))
+        self._ahead_at = -ahead
 
     def readinto(self, buffer):
         n = min(self._end - self._at, len(buffer))
-        if n > 0:
+        if n <= 0:
+            return 0
+        ahead = self._ahead
+        if ahead:
+            at = self._at - self._ahead_at
+            if at >= len(ahead):
+                self._ahead_at = self._at
+                self._read(self._at, ahead[: self._end - self._at])
+                at = 0
+            buffer[:n] = ahead[at : at + n]
+        else:
             self._read(self._at, memoryview(buffer)[:n])
-            self._at += n
-        return max(n, 0)
+        self._at += n
+        return n
 
     def seek(self, offset):
         self._at = self._start + offset
@@ -66,6 +79,7 @@ class BundleVfs:
         read(_HEAD, names)
         self._names = bytes(names)
         self._table = _HEAD + names_len
+        self._path = self._found = None  # what was looked up last: an import asks for its file twice
 
     def mount(self, readonly, mkfs):
         pass
@@ -84,7 +98,10 @@ class BundleVfs:
 
     def _find(self, path):
         """(offset, length) of a file, or None."""
-        if self._names.find((path[: path.rfind("/")] + "\n").encode()) < 0:
+        if path == self._path:
+            return self._found
+        folder = path[: path.rfind("/")]
+        if not folder or self._names.find((folder + "\n").encode()) < 0:
             return None  # keeps the look-ups of `import time` off the flash
         key = crc32(path.encode())
         i = key & self._mask
@@ -94,11 +111,13 @@ class BundleVfs:
             if not at:
                 return None
             if found == key:
-                return at, length
+                self._path = path
+                self._found = at, length
+                return self._found
             i = (i + 1) & self._mask
 
     def open(self, path, mode):
         found = self._find(path)
         if not found:
             raise OSError(2)
-        return _File(self._read, found[0], found[1])
+        return _File(self._read, found[0], found[1], _AHEAD if path[-4:] == ".mpy" else 0)

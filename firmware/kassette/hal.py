@@ -46,7 +46,13 @@ class ByteLink(Protocol):
         """Drop what was received and not read."""
         ...
 
-    def set_baud(self, rate: int) -> None: ...
+
+class Uart(ByteLink, Protocol):
+    """A link whose rate the firmware chooses."""
+
+    def set_baud(self, rate: int) -> None:
+        """What was written before leaves at the old rate."""
+        ...
 
 
 class Flash(Protocol):
@@ -142,7 +148,7 @@ class Net(Protocol):
         ...
 
     async def open(self, tls: "TlsIdentity", timeout_ms: int) -> Stream:
-        """Connect; hands are shaken in the first write. Raises Fault: 501 no link, 502 no answer, 503 the identity is no use."""
+        """Connect; hands are shaken in the first write. Raises Fault: 502 no answer, 503 the identity is no use."""
         ...
 
 
@@ -162,7 +168,7 @@ class Board(Protocol):
     build_time: int  # u32 seconds since 1970 UTC of the commit that was built: no clock is earlier
     settings_flash: Flash
     journal_flash: Flash
-    reader_link: ByteLink
+    reader_link: Uart
     printer_link: ByteLink
     display: I2C
     keys: Keys

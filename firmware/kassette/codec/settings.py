@@ -50,7 +50,7 @@ DEBIT_KEY = 7
 
 _E_MISSING = const(701)
 _E_CORRUPT = const(702)
-_PIECE = const(256)
+_PIECE = const(1024)
 
 
 def check(read, at: int) -> tuple[int, int]:

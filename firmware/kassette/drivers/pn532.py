@@ -13,7 +13,7 @@ from kassette.errors import CardLost, Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kassette.hal import ByteLink, Clock
+    from kassette.hal import Clock, Uart
 
 _E_SILENT = const(101)
 _E_FRAME = const(102)
@@ -53,7 +53,7 @@ _RF_OFF_MS = const(10)  # a card without field forgets all after 5
 
 
 class PN532:
-    def __init__(self, link: "ByteLink", clock: "Clock"):
+    def __init__(self, link: "Uart", clock: "Clock"):
         self._link = link
         self._clock = clock
         self._parser = frame.FrameParser()

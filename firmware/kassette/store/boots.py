@@ -45,9 +45,10 @@ def count_boot(flash) -> int:
         if not flash.is_blank(sector * _SECTOR_LEN, _SECTOR_LEN):
             raise Fault(_E_ERASE, sector)
         flash.program(sector * _SECTOR_LEN, pack("<4sII", _MAGIC, base, base ^ 0xFFFFFFFF))
-    flash.program(sector * _SECTOR_LEN + _MARKS + marks, b"\0")
-    if _tally(flash, sector) != (base, marks + 1):
-        raise Fault(_E_PROGRAM, sector * _SECTOR_LEN + _MARKS + marks)
+    at = sector * _SECTOR_LEN + _MARKS + marks
+    flash.program(at, b"\0")
+    if flash.is_blank(at, 1) or (not marks and _tally(flash, sector) != (base, 1)):
+        raise Fault(_E_PROGRAM, at)
     return base + marks + 1
 
 
@@ -62,7 +63,7 @@ def _tally(flash, sector: int) -> tuple[int, int]:
     low, high = 0, CAPACITY
     while low < high:  # the first place from which on all is blank
         middle = (low + high) // 2
-        if flash.is_blank(at + _MARKS + middle, CAPACITY - middle):
+        if flash.is_blank(at + _MARKS + middle, high - middle):  # and from `high` on it is known to be
             high = middle
         else:
             low = middle + 1

@@ -72,8 +72,7 @@ class FrontPanel:
             self.display.power_cycle()
             self.buzzer.receive(b"\0\0")
             self.led = 0
-            self._send(wire.frame(wire.THERE, bytes([wire.VERSION])))
-            self._send_keys()
+            self.plug_in()
         elif kind == wire.DISPLAY:
             self.display.receive(body[0], body[1:])
         elif kind == wire.TONE:
@@ -91,6 +90,11 @@ class FrontPanel:
 
     def _send_keys(self) -> None:
         self._send(wire.frame(wire.KEYS, struct.pack("<H", self._pressed)))
+
+    def plug_in(self) -> None:
+        """Say that the panel is there, as it does when the terminal asks."""
+        self._send(wire.frame(wire.THERE, bytes([wire.VERSION])))
+        self._send_keys()
 
     def press(self, key: str) -> None:
         """A finger goes down on one of `123A456B789C*0#D`."""

@@ -1,0 +1,12 @@
+"""The bodies of `hal` on the bench board: contract.py ADDRESS FOLDER, of the server and of the identity for it."""
+
+import sys
+
+import vfs
+from esp32_bench import raw
+from esp32_bench.board import Board
+from hal_bodies import Identity, run
+from shared import bundle_vfs
+
+vfs.mount(bundle_vfs.BundleVfs(raw.open_partition("bundle_a")[1]), "/bundle")
+run(Board("net", "key", sys.argv[1]), Identity(sys.argv[2]))
