@@ -331,11 +331,12 @@ class Board:
         say("board radio")
         self.net = self.random = Net(ssid, key, address)
         say("board reader")
-        uart = machine.UART(2, _READER_BAUD, tx=_READER_TX, rx=_READER_RX, rxbuf=512)
+        # No `rxbuf`: in v1.24.0 it takes the queue from the task that serves `irq`, and the chip stands still.
+        uart = machine.UART(2, _READER_BAUD, tx=_READER_TX, rx=_READER_RX)
         uart.irq(callable, uart.IRQ_RX)  # any handler will do: having one makes the port wake `poll` at each byte
         self.reader_link = Link(uart, uart.write)
         say("board panel")
-        panel = Panel(machine.UART(1, _PANEL_BAUD, tx=_PANEL_TX, rx=_PANEL_RX, txbuf=512))
+        panel = Panel(machine.UART(1, _PANEL_BAUD, tx=_PANEL_TX, rx=_PANEL_RX))
         self.display = self.keys = self.tone = self.led = panel
         self.printer_link = Link(panel.paper, panel.print)
         if not panel.greet():

@@ -13,7 +13,7 @@ _WINDOW = b"\x00\x21\x00\x7f\x22\x00\x07"
 
 def show(text: str) -> None:
     """Put one line of the image's own 8x8 letters on the dark screen."""
-    uart = UART(1, 921_600, tx=25, rx=26, txbuf=512)
+    uart = UART(1, 921_600, tx=25, rx=26)
     pixels = bytearray(1024)
     FrameBuffer(pixels, 128, 64, MONO_VLSB).text(text, 0, 24)
     _send(uart, b"\x01\x01")

@@ -14,7 +14,7 @@ _RX_DATA = 1
 class UART(io.IOBase):
     IRQ_RX = 1
 
-    def __init__(self, number, baudrate, tx=-1, rx=-1, txbuf=256, rxbuf=256):
+    def __init__(self, number, baudrate, tx=-1, rx=-1):
         assert number in (1, 2) and tx >= 0 and rx >= 0 and tx != rx
         self.rates = [baudrate]
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
