@@ -22,7 +22,7 @@ from kassette_host.virtual.pn532 import VirtualPN532
 
 STANDINS = ROOT / "tests/support/esp32_standins"
 _PATHS = [STANDINS, *(ROOT / folder for folder in ("firmware", "boards", "tests/support"))]
-_HANG_S = 60
+_HANG_S = 200
 _PANEL, _READER = 1, 2
 
 
