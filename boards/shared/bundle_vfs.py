@@ -57,7 +57,7 @@ class _File(io.IOBase):
                 at = 0
             buffer[:n] = ahead[at : at + n]
         else:
-            self._read(self._at, memoryview(buffer)[:n])
+            self._read(self._at, buffer if n == len(buffer) else memoryview(buffer)[:n])
         self._at += n
         return n
 

@@ -1,5 +1,7 @@
 """The simulated terminal as a board: `hal.Board` over the host's wire. Nothing above it can tell."""
 
+from asyncio import core
+
 from micropython import const
 from shared.signal import Signal
 from sim import hostlink
@@ -41,8 +43,8 @@ class Clock:
     def elapsed_ms(self, since):
         return (hostlink.now_ms() - since) & 0x3FFFFFFF
 
-    async def sleep_ms(self, ms):
-        await Signal().wait(max(1, ms))
+    def sleep_ms(self, ms):
+        return core.sleep_ms(max(1, ms))
 
 
 class Link:
@@ -102,7 +104,8 @@ class Flash:
 
     def is_blank(self, at, length):
         place = at.to_bytes(4, "little") + length.to_bytes(4, "little")
-        return bool(hostlink.ask(_FLASH_BLANK, self._partition, place)[0])
+        hostlink.ask(_FLASH_BLANK, self._partition, place)
+        return bool(hostlink.reply[0])
 
 
 class Pin:
@@ -110,7 +113,7 @@ class Pin:
         self._number = number
 
     def value(self, level):
-        hostlink.send(_PIN_OUT, self._number, bytes((level,)))
+        hostlink.send(_PIN_OUT, self._number | level << 7)
 
 
 class Front:
@@ -125,13 +128,14 @@ class Front:
         hostlink.write(_DISPLAY, bytes((address,)) + bytes(data))
 
     def low_columns(self):
-        return hostlink.ask(_COLUMNS, 0)[0]
+        hostlink.ask(_COLUMNS, 0)
+        return hostlink.reply[0]
 
     def play(self, hz):
         hostlink.send(_TONE, 0, hz.to_bytes(2, "little"))
 
     def fill(self, buffer):
-        buffer[:] = hostlink.ask(_RANDOM, 0, bytes((len(buffer),)))
+        hostlink.ask(_RANDOM, 0, bytes((len(buffer),)), buffer)
 
 
 class Net:
@@ -142,7 +146,8 @@ class Net:
         self._context = None
 
     def is_up(self):
-        return bool(hostlink.ask(_LINK_UP, 0)[0])
+        hostlink.ask(_LINK_UP, 0)
+        return bool(hostlink.reply[0])
 
     def prepare(self, tls):
         from shared import tls_stream

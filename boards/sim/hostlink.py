@@ -34,8 +34,9 @@ _told_us = 0  # the time that the host believes: within a lease the firmware mov
 _lease_us = 0
 _is_dirty = True
 _socket = None
-_buffer = bytearray(_HEAD + _PART + 16)
-_view = memoryview(_buffer)
+_buffer = bytearray(_HEAD + _PART + 16)  # messages that are not sent yet, then the reply
+_pending = 0  # bytes of such messages
+reply = memoryview(_buffer)[_HEAD:]  # the body of the last reply, valid until the next message
 receivers = {}  # channel -> callable(view of the bytes)
 
 
@@ -58,34 +59,38 @@ def now_ms() -> int:
 
 
 def send(op: int, channel: int, data=b"") -> None:
-    global _is_dirty, _told_us
+    """Put a message behind those that wait; they leave together, as soon as one is among them that asks."""
+    global _is_dirty, _told_us, _pending
     _is_dirty = True
     if _told_us != _now_us:
         _told_us = _now_us
         send(_TIME, 0, _now_us.to_bytes(8, "little"))
     length = len(data)
-    pack_into("<BBH", _buffer, 0, op, channel, length)
-    if data:
-        _buffer[_HEAD : _HEAD + length] = data
-    _socket.write(_view[: _HEAD + length])
+    if _pending + _HEAD + length > len(_buffer):
+        flush()
+    pack_into("<BBH", _buffer, _pending, op, channel, length)
+    _pending += _HEAD
+    if length:
+        _buffer[_pending : _pending + length] = data
+        _pending += length
 
 
-def _receive(start: int, length: int) -> None:
-    while length:
-        n = _socket.readinto(_view[start : start + length])
-        if not n:
-            sys.exit(3)  # the host is gone: so is the power
-        start += n
-        length -= n
+def flush() -> None:
+    """Let the host have what waits."""
+    global _pending
+    _socket.write(_buffer, _pending)
+    _pending = 0
 
 
-def ask(op: int, channel: int, data=b""):
-    """Send and wait for the reply; its body, a view that is valid until the next message."""
+def ask(op: int, channel: int, data=b"", into=reply) -> int:
+    """Send and wait for the reply; the length of its body, which lies in `into`."""
     send(op, channel, data)
-    _receive(0, _HEAD)
+    flush()
+    if not _socket.readinto(_buffer, _HEAD):
+        sys.exit(3)  # the host is gone: so is the power
     length = _buffer[2] | _buffer[3] << 8
-    _receive(_HEAD, length)
-    return _view[_HEAD : _HEAD + length]
+    _socket.readinto(into, length)
+    return length
 
 
 def write(channel: int, data) -> None:
@@ -95,10 +100,12 @@ def write(channel: int, data) -> None:
 
 def say(line: str) -> None:
     send(_SAY, 0, line.encode())
+    flush()
 
 
 def restart() -> None:
     send(_RESTART, 0)
+    flush()
     sys.exit(0)
 
 
@@ -106,16 +113,25 @@ _range = bytearray(8)
 
 
 def flash_read(partition: int, at: int, buffer) -> None:
-    for done in range(0, len(buffer), _PART):
-        length = min(_PART, len(buffer) - done)
-        pack_into("<II", _range, 0, at + done, length)
-        buffer[done : done + length] = ask(_FLASH_READ, partition, _range)
+    """Read into all of `buffer`. A small one costs no heap, frame included: screens read thousands."""
+    length = len(buffer)
+    if length > _PART:
+        _flash_read_parts(partition, at, memoryview(buffer))
+    else:
+        pack_into("<II", _range, 0, at, length)
+        ask(_FLASH_READ, partition, _range, buffer)
+
+
+def _flash_read_parts(partition, at, view):
+    for done in range(0, len(view), _PART):
+        flash_read(partition, at + done, view[done : done + _PART])
 
 
 def flash_change(op: int, partition: int, data) -> int:
     """Program or erase; time passes. 0, or 1 when the chip reports an error."""
     global _now_us, _told_us
-    status, _now_us = unpack_from("<BQ", ask(op, partition, data))
+    ask(op, partition, data)
+    status, _now_us = unpack_from("<BQ", reply)
     _told_us = _now_us
     return status
 
@@ -128,12 +144,15 @@ def _rendezvous(until_us: int, flags: int) -> None:
     global _now_us, _told_us, _lease_us, _is_dirty
     _told_us = _now_us
     pack_into("<IQQ", _idle, 0, flags, _now_us, until_us)
-    grant = ask(_IDLE, 0, _idle)
-    _now_us, _lease_us = unpack_from("<QQ", grant)
+    length = ask(_IDLE, 0, _idle)
+    _now_us, _lease_us = unpack_from("<QQ", reply)
     _told_us = _now_us
     _is_dirty = False
-    if len(grant) > _GRANT_LEN:
-        receivers[_buffer[1]](grant[_GRANT_LEN:])
+    if length > _GRANT_LEN:
+        receivers[_buffer[1]](reply[_GRANT_LEN:length])
+
+
+_poll = core.IOQueue.wait_io_event
 
 
 class HostQueue(core.IOQueue):
@@ -141,9 +160,8 @@ class HostQueue(core.IOQueue):
 
     def wait_io_event(self, dt):
         global _now_us
-        poll = super().wait_io_event
         queue = core._task_queue
-        poll(0)
+        _poll(self, 0)
         task = queue.peek()
         while not task or core.ticks_diff(task.ph_key, ticks_ms()) > 0:
             until_us = _NEVER if not task else (task.ph_key - _BIG) * 1000
@@ -152,5 +170,5 @@ class HostQueue(core.IOQueue):
                 _now_us = until_us  # within the lease nothing can happen outside
                 return
             _rendezvous(until_us, flags)
-            poll(0)  # all that was sent before the GRANT is visible now
+            _poll(self, 0)  # all that was sent before the GRANT is visible now
             task = queue.peek()

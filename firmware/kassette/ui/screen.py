@@ -29,7 +29,12 @@ class Screen:
         self._display = display
         self._texts = texts
         self._cell = bytearray(36)
-        self._cells = [FrameBuffer(self._cell, w, h, MONO_VLSB) for w, h in ((6, 8), (8, 16), (12, 24), (16, 16))]
+        view = memoryview(self._cell)
+        self._cells = []
+        self._views = []
+        for w, h in ((6, 8), (8, 16), (12, 24), (16, 16)):
+            self._cells.append(FrameBuffer(self._cell, w, h, MONO_VLSB))
+            self._views.append(view[: w * h >> 3])
 
     def clear(self) -> None:
         self._display.frame.fill(0)
@@ -46,21 +51,21 @@ class Screen:
             if c > 127:
                 c = (c & 127) << 7 | text[i] & 127
                 i += 1
-                self._draw(3, _HANZI_AT + 32 * c, 32, x, y + (font == LARGE) * 6)
+                self._draw(3, _HANZI_AT + 32 * c, x, y + (font == LARGE) * 6)
                 x += 16
             elif font == SMALL:
-                self._draw(0, 6 * (c - 32), 6, x, y)
+                self._draw(0, 6 * (c - 32), x, y)
                 x += 6
             elif font == TALL:
-                self._draw(1, _TALL_AT + 16 * (c - 16), 16, x, y)
+                self._draw(1, _TALL_AT + 16 * (c - 16), x, y)
                 x += 8
             else:
-                self._draw(2, _LARGE_AT + 36 * (c - 45), 36, x, y)
+                self._draw(2, _LARGE_AT + 36 * (c - 45), x, y)
                 x += 12
         return x
 
-    def _draw(self, cell: int, at: int, length: int, x: int, y: int) -> None:
-        self._texts.glyph(at, memoryview(self._cell)[:length])
+    def _draw(self, cell: int, at: int, x: int, y: int) -> None:
+        self._texts.glyph(at, self._views[cell])
         self._display.frame.blit(self._cells[cell], x, y, 0)
 
     def centre(self, text: bytes, y: int, font: int = TALL) -> None:
@@ -80,7 +85,7 @@ class Screen:
             frame = self._display.frame
             frame.fill_rect(0, 0, 28, 16, 1)
             for i, digit in enumerate(b"%d" % code):
-                self._texts.glyph(_TALL_AT + 16 * (digit - 16), memoryview(self._cell)[:16])
+                self._texts.glyph(_TALL_AT + 16 * (digit - 16), self._views[1])
                 for k in range(16):
                     self._cell[k] ^= 0xFF
                 frame.blit(self._cells[1], 2 + 8 * i, 0)

@@ -214,6 +214,8 @@ class VirtualTerminal:
             self._net_ready = False
             self._grant(self.timeline.now_us)
             return True
+        if not (self._process.waits_for_net or self.relay.is_open):
+            return False
         latency = self.relay.pump(self._process.waits_for_net)
         if latency is None:
             return False
@@ -262,18 +264,21 @@ class VirtualTerminal:
         if channel == wire.DISPLAY:
             self.display.receive(data[0], data[1:])
             return
+        if channel == wire.PRINTER:
+            self.plug.event("uart", len(data))
+            self.printer.receive(data)
+            return
         for byte in data:
             self.plug.event("uart")
             if channel == wire.READER:
                 self.reader.receive(bytes([byte]))
-        if channel == wire.PRINTER:
-            self.printer.receive(data)
 
-    def _pin_out(self, pin: int, body: bytes) -> None:
+    def _pin_out(self, channel: int, body: bytes) -> None:
+        pin, level = channel & 0x7F, channel >> 7
         if pin < 4:
-            self.keypad.drive(pin, body[0])
+            self.keypad.drive(pin, level)
         else:
-            self.led = body[0]
+            self.led = level
 
     def _baud(self, channel: int, body: bytes) -> None:
         if channel == wire.READER:

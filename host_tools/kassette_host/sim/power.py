@@ -36,9 +36,11 @@ class Plug:
 
     def event(self, kind: str, number: int = 1) -> None:
         """Count `number` events of a kind. Raises PowerCut at the one that was asked for."""
-        for _ in range(number):
-            self.count += 1
-            self.kinds[kind] += 1
-            if self.cut_at is not None and self.count >= self.cut_at:
-                self.cut_at = None
-                raise PowerCut(kind, self.count)
+        is_cut = self.cut_at is not None and self.count + number >= self.cut_at
+        if is_cut:
+            number = max(1, self.cut_at - self.count)
+        self.count += number
+        self.kinds[kind] += number
+        if is_cut:
+            self.cut_at = None
+            raise PowerCut(kind, self.count)

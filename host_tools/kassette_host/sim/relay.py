@@ -70,7 +70,8 @@ class Relay:
 
         Waits in real time for the back office while the terminal waits for it over a healthy connection.
         """
-        self._accept()
+        if terminal_waits or not self._near:
+            self._accept()
         if self._near and not self.is_up:
             self.drop()
             return 0

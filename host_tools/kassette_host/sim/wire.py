@@ -1,7 +1,8 @@
 """The host's end of the simulated terminal's wire (boards/sim/hostlink.py is the other): a process and its messages.
 
 A message is `op u8 | channel u8 | length u16 | body`, little-endian. The process runs while `serve` handles its
-messages and is parked as soon as it has said IDLE, until `grant`.
+messages and is parked as soon as it has said IDLE, until `grant`. Messages without a reply come together with the next one
+that asks: what counts is their order.
 """
 
 import os
@@ -13,7 +14,6 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from kassette_host import BUILD, ROOT
 
@@ -26,9 +26,9 @@ SETTINGS, JOURNAL, RATCHET, BUNDLE_A, BUNDLE_B = range(5)  # partitions
 
 MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
 _HANG_S = 60  # a firmware that says nothing for so long of real time hangs
-_CHUNK = 65536
+_CHUNK = 4096
 _HEAD = struct.Struct("<BBH")
-_NEVER_US = (1 << 62) - 1
+_IDLE = struct.Struct("<IQQ")  # flags, now and until in us
 
 
 class FirmwareGone(Exception):
@@ -73,7 +73,8 @@ class FirmwareProcess:
         if self._socket is None:
             self._wait_readable(self._listener)
             self._socket, _ = self._listener.accept()
-            self._socket.settimeout(_HANG_S)
+            for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # a time-out of Python's costs a poll each time
+                self._socket.setsockopt(socket.SOL_SOCKET, side, struct.pack("ll", _HANG_S, 0))
             self._listener.close()
         return self._socket
 
@@ -90,20 +91,13 @@ class FirmwareProcess:
         self._reader.join(2)
         return "exit status %s\n%s" % (self._process.poll(), self.printed)
 
-    def _read(self, length: int) -> bytes:
-        while len(self._received) - self._taken < length:
-            self._receive()
-        data = self._received[self._taken : self._taken + length]
-        self._taken += length
-        return data
-
     def _receive(self) -> None:
         """Wait for more messages; the firmware sends many before it waits for one answer."""
         try:
-            part = self._wire().recv(_CHUNK)
+            part = (self._socket or self._wire()).recv(_CHUNK)
         except ConnectionResetError:  # it died with bytes of ours unread
             part = b""
-        except TimeoutError:
+        except BlockingIOError:
             raise FirmwareGone("no message for %d s\n%s" % (_HANG_S, self.printed))
         if not part:
             self._process.wait(5)
@@ -114,11 +108,19 @@ class FirmwareProcess:
     def serve(self) -> None:
         """Handle messages until the firmware is idle. Raises FirmwareGone; whatever a handler raises passes through."""
         while True:
-            op, channel, length = _HEAD.unpack(self._read(4))
+            start = self._taken + _HEAD.size
+            if len(self._received) < start:
+                self._receive()
+                continue
+            op, channel, length = _HEAD.unpack_from(self._received, self._taken)
+            body = self._received[start : start + length]
+            if len(body) < length:
+                self._receive()
+                continue
+            self._taken = start + length
             self.operations[op] += 1
-            body = self._read(length)
             if op == IDLE:
-                flags, now_us, self.until_us = struct.unpack("<IQQ", body)
+                flags, now_us, self.until_us = _IDLE.unpack(body)
                 self.waits_for_net = bool(flags & 1)
                 self.on_idle(now_us)
                 return
@@ -133,14 +135,10 @@ class FirmwareProcess:
 
     def _send(self, message: bytes) -> None:
         try:
-            self._wire().sendall(message)
+            (self._socket or self._wire()).sendall(message)
         except OSError:
             self._process.wait(5)
             raise FirmwareGone(self._last_words())
-
-    @property
-    def is_parked_for_ever(self) -> bool:
-        return self.until_us >= _NEVER_US
 
     def kill(self) -> None:
         """The plug is pulled: SIGKILL, and nothing is left behind."""
@@ -155,13 +153,3 @@ class FirmwareProcess:
         self._reader.join(2)
         if self._process.stdout:
             self._process.stdout.close()
-
-
-def handler(process: FirmwareProcess, op: int) -> Callable[[Any], Any]:
-    """Decorator: let a function answer a message of `process`."""
-
-    def register(function):
-        process.handlers[op] = function
-        return function
-
-    return register

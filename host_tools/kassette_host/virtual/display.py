@@ -54,16 +54,30 @@ class VirtualSSD1306:
         while at < len(data):
             control = data[at]
             end = at + 2 if control & _CONTINUATION else len(data)
-            for byte in data[at + 1 : end]:
-                if control & _IS_DATA:
-                    self._store(byte)
-                else:
+            if control & _IS_DATA:
+                self._store(data[at + 1 : end])
+            else:
+                for byte in data[at + 1 : end]:
                     self._take_command(byte)
             at = end
         return True
 
-    def _store(self, byte: int) -> None:
-        self._ram[WIDTH * self._page + self._column] = byte
+    def _store(self, data: bytes) -> None:
+        at = 0
+        while at < len(data):
+            place = WIDTH * self._page + self._column
+            if self._mode == _HORIZONTAL and self._column <= self._columns[1]:  # as far as this page goes, at once
+                run = data[at : at + self._columns[1] + 1 - self._column]
+                self._ram[place : place + len(run)] = run
+                self._column += len(run) - 1
+                at += len(run)
+            else:
+                self._ram[place] = data[at]
+                at += 1
+            self._step()
+
+    def _step(self) -> None:
+        """To the place after the one that was written last."""
         if self._mode == _VERTICAL:
             if self._next_page():
                 self._next_column()

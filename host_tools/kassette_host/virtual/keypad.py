@@ -35,6 +35,8 @@ class VirtualKeypad:
 
     def _low_columns(self) -> set[int]:
         """Columns joined to a driven row by any path of closed keys; released rows float and pass the level on."""
+        if not self._closed:
+            return set()
         rows = {row for row in range(4) if self._driven_low[row]}
         columns: set[int] = set()
         while True:
@@ -46,7 +48,8 @@ class VirtualKeypad:
 
     def drive(self, row: int, level: int) -> None:
         """The firmware drives a row low (0) or releases it (1)."""
-        self._change(lambda: self._driven_low.__setitem__(row, not level))
+        if self._driven_low[row] == bool(level):
+            self._change(lambda: self._driven_low.__setitem__(row, not level))
 
     def _change(self, change: Callable[[], object]) -> None:
         before = self._low_columns()

@@ -15,8 +15,8 @@ from kassette_host import fonts
 COLUMNS = 32
 WIDTH = 8 * COLUMNS
 _MARGIN = 22  # of 58 mm paper the head reaches 48 mm
-_PAPER = (250, 248, 240)
-_INK = (38, 36, 44)
+_BESIDE, _ON_PAPER, _ON_INK = range(3)  # places in the palette of a picture; beside the paper it is transparent
+_PALETTE = (0, 0, 0, 250, 248, 240, 38, 36, 44)
 _TOOTH = 4  # of the torn edge
 
 
@@ -58,6 +58,19 @@ def _draw(cell: Cell) -> Image.Image:
     return image.resize((glyph.width * cell.w, glyph.height * cell.h), Image.Resampling.NEAREST)
 
 
+@functools.lru_cache(1024)
+def _draw_line(cells: tuple[Cell, ...], start: int) -> Image.Image:
+    """Cells beside one another from column `start` on, their feet on one line."""
+    tallest = max(16 * cell.h for cell in cells)
+    strip = Image.new("1", (WIDTH, tallest))
+    x = 8 * start
+    for cell in cells:
+        image = _draw(cell)
+        strip.paste(image, (x, tallest - image.height))
+        x += image.width
+    return strip
+
+
 class VirtualSlip:
     """A piece of paper. `is_torn` when it ended without a cut or a feed: power or paper went."""
 
@@ -83,14 +96,7 @@ class VirtualSlip:
         free = COLUMNS - sum(cell.columns for cell in cells)
         start = (0, free // 2, free)[align]
         if cells:
-            tallest = max(16 * cell.h for cell in cells)
-            strip = Image.new("1", (WIDTH, tallest))
-            x = 8 * start
-            for cell in cells:
-                image = _draw(cell)
-                strip.paste(image, (x, tallest - image.height))
-                x += image.width
-            self._strips.append((self.height, strip))
+            self._strips.append((self.height, _draw_line(tuple(cells), start)))
         text = "".join(c.character + " " * (c.columns - c.columns // c.w) for c in cells)
         self._lines.append((" " * start + text).rstrip())
         self.height += height
@@ -108,19 +114,20 @@ class VirtualSlip:
         return image
 
     def picture(self, scale: int = 2) -> Image.Image:
-        """The slip as a person holds it: paper, margins, torn edges."""
+        """The slip as a person holds it: paper, margins, torn edges. Mode `P`: three colours pack into a small file."""
         ink = self.image()
         width, height = WIDTH + 2 * _MARGIN, ink.height + 3 * _TOOTH + 8
-        paper = Image.new("RGBA", (width, height), (*_PAPER, 255))
-        paper.paste(Image.new("RGBA", ink.size, (*_INK, 255)), (_MARGIN, 2 * _TOOTH + 4), ink.convert("L"))
+        paper = Image.new("P", (width, height), _ON_PAPER)
+        paper.putpalette(_PALETTE)
+        paper.paste(_ON_INK, (_MARGIN, 2 * _TOOTH + 4), ink)
         draw = ImageDraw.Draw(paper)
         for x in range(0, width, 2 * _TOOTH):
             for edge, way in ((0, 1), (height - 1, -1)):
-                draw.polygon([(x, edge), (x + 2 * _TOOTH, edge), (x + _TOOTH, edge + way * _TOOTH)], fill=(0, 0, 0, 0))
+                draw.polygon([(x, edge), (x + 2 * _TOOTH, edge), (x + _TOOTH, edge + way * _TOOTH)], fill=_BESIDE)
         return paper.resize((width * scale, height * scale), Image.Resampling.NEAREST)
 
     def png(self, scale: int = 2) -> bytes:
         """`picture` as a PNG file."""
         out = io.BytesIO()
-        self.picture(scale).save(out, "PNG")
+        self.picture(scale).save(out, "PNG", bits=2, transparency=_BESIDE)
         return out.getvalue()

@@ -63,7 +63,8 @@ class VirtualPrinter:
 
     def _reset(self) -> None:
         """ESC @."""
-        self._cells: list[Cell] = []
+        self._cells: list[Cell] = []  # of the line that is being filled, so many
+        self._columns = 0
         self._align = 0
         self._size = self._hanzi_size = (1, 1)  # width, height
         self._is_bold = self._is_inverse = self._is_underlined = False
@@ -221,9 +222,10 @@ class VirtualPrinter:
         for character in text:
             size = self._hanzi_size if character > "\x7f" else self._size
             cell = Cell(character, *size, self._is_bold, self._is_inverse, self._is_underlined)
-            if sum(c.columns for c in self._cells) + cell.columns > COLUMNS:
+            if self._columns + cell.columns > COLUMNS:
                 self._print_line()
             self._cells.append(cell)
+            self._columns += cell.columns
 
     def _run_escape(self, command: bytes) -> None:
         name, n = command[:2], command[2] if len(command) > 2 else 0
@@ -272,6 +274,7 @@ class VirtualPrinter:
         dots = max([self._spacing] + [24 * cell.h for cell in self._cells])
         self._paper().add_line(self._cells, self._align, dots * 2 // 3)
         self._cells = []
+        self._columns = 0
         self.lines_left -= 1
         self._move(dots)
 

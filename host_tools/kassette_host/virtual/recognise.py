@@ -9,6 +9,8 @@ import functools
 from kassette_host import fonts, texts
 
 _WIDTH, _HEIGHT = 128, 64
+_PAGES = _HEIGHT // 8
+_TOP_ROWS = int.from_bytes((b"\xff" + bytes(_PAGES - 1)) * _WIDTH, "little")  # 8 rows of each column
 _ABOVE = 2
 _TALL = _HEIGHT + _ABOVE
 _FAINT_INK = 6  # a glyph with fewer pixels counts only beside another of its font
@@ -47,7 +49,7 @@ def _fonts() -> list[dict[tuple[int, ...], tuple[str, fonts.Glyph]]]:
 @functools.lru_cache(4096)
 def text(pixels: bytes) -> str:
     """The text of a 128x64 picture in MONO_VLSB: one line for each line of text, a space for each gap of a cell."""
-    columns = [sum(pixels[_WIDTH * page + x] << 8 * page for page in range(_HEIGHT // 8)) for x in range(_WIDTH)]
+    columns = [sum(pixels[_WIDTH * page + x] << 8 * page for page in range(_PAGES)) for x in range(_WIDTH)]
     found = [cell for font in _fonts() for cell in _search(columns, font)]
     taken = 0
     kept: list[_Found] = []
@@ -61,6 +63,7 @@ def text(pixels: bytes) -> str:
     return "\n".join(filter(None, (_join(line) for line in _merge(lines))))
 
 
+@functools.lru_cache(4096)
 def shows(pixels: bytes, english: str) -> bool:
     """Whether a line in the small font says `english`, to the letter: much quicker than reading the whole screen."""
     needle = _small(english)
@@ -76,8 +79,11 @@ def _small(english: str) -> bytes:
 @functools.lru_cache(16)
 def _bands(pixels: bytes) -> list[bytes]:
     """The picture cut into strips of 8 rows, one for each row that they can begin at."""
-    pages = [int.from_bytes(pixels[x::_WIDTH], "little") for x in range(_WIDTH)]
-    return [bytes(column >> y & 0xFF for column in pages) for y in range(_HEIGHT - 7)]
+    columns = bytearray(len(pixels))  # column after column, 64 bits each
+    for page in range(_PAGES):
+        columns[page::_PAGES] = pixels[_WIDTH * page : _WIDTH * (page + 1)]
+    picture = int.from_bytes(columns, "little")
+    return [(picture >> y & _TOP_ROWS).to_bytes(len(pixels), "little")[::_PAGES] for y in range(_HEIGHT - 7)]
 
 
 def _has_peer(cell: _Found, kept: list[_Found]) -> bool:
