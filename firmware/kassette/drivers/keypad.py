@@ -47,6 +47,7 @@ class Keypad:
         """Scan until every key is up again, and queue each one that goes down."""
         seen = -1
         settled = 0
+        self._drive(1)
         while True:
             mask = self._scan()
             if mask == seen:
@@ -58,8 +59,7 @@ class Keypad:
             await self._clock.sleep_ms(_SCAN_MS)
 
     def _scan(self) -> int:
-        """Which keys are down: bit 4 * row + column."""
-        self._drive(1)
+        """Which keys are down: bit 4 * row + column. The rows are released before and after."""
         mask = shift = 0
         for row in self._rows:
             row.value(0)

@@ -64,7 +64,8 @@ def _is_of(raw, sector: int, number: int) -> bool:
 def _locate(journal, serial: int, raw: bytearray) -> int:
     """Read the slot with that record into `raw`; its sector. Raises Fault(404)."""
     sector = find(journal, serial)
-    for number in range(1, _SLOTS):
+    before = serial - _first(journal, sector, raw)  # records, each of which took a slot at least
+    for number in range(max(before, 0) + 1, _SLOTS):
         journal.flash.read(journal.at(sector, number), raw)
         if _is_of(raw, sector, number) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
             return sector

@@ -36,9 +36,10 @@ class Plug:
 
     def event(self, kind: str, number: int = 1) -> None:
         """Count `number` events of a kind. Raises PowerCut at the one that was asked for."""
-        is_cut = self.cut_at is not None and self.count + number >= self.cut_at
-        if is_cut:
-            number = max(1, self.cut_at - self.count)
+        left = None if self.cut_at is None else max(1, self.cut_at - self.count)
+        is_cut = left is not None and number >= left
+        if left is not None:
+            number = min(number, left)
         self.count += number
         self.kinds[kind] += number
         if is_cut:

@@ -95,11 +95,12 @@ def _search(columns: list[int], font) -> list[_Found]:
     """Every place where a cell of one font fits; the top row of the screen is drawn two rows above its edge."""
     found = []
     _, sample = next(iter(font.values()))
+    width = sample.width
     mask = (1 << sample.height) - 1
     for y in range(-_ABOVE, _HEIGHT - sample.height + 1):
-        line = [column << _ABOVE >> y + _ABOVE & mask for column in columns]
-        for x in range(_WIDTH - sample.width + 1):
-            hit = font.get(tuple(line[x : x + sample.width])) if any(line[x : x + sample.width]) else None
+        line = tuple(column << _ABOVE >> y + _ABOVE & mask for column in columns)
+        for x in range(_WIDTH - width + 1):
+            hit = font.get(line[x : x + width])
             if hit:
                 found.append(_Found(hit[0], hit[1], x, y))
     return found
