@@ -46,6 +46,17 @@ def anyio_backend():
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server: `database()` gives the URL of a new, empty database."""
+    from postgres import Server, binary
+
+    need(binary("initdb"), "postgresql")
+    server = Server()
+    yield server
+    server.stop()
+
+
 class MicroPythonFile(pytest.File):
     """The same test file once more, in a MicroPython process of its own."""
 

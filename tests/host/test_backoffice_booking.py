@@ -18,15 +18,16 @@ from ledger_world import (
     Card,
     PaperJournal,
     Till,
+    empty,
     expected,
 )
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select
 
 from kassette.codec import records
 from kassette.codec.card_record import pack_record
 from kassette_host.backoffice import booking, checks, evidence, ledger, mismatch, orders, register, rules
 from kassette_host.backoffice.card_record import parse
-from kassette_host.backoffice.schema import card_records, intents, metadata, mismatches, posting_sets, slips
+from kassette_host.backoffice.schema import card_records, intents, mismatches, posting_sets, slips
 from kassette_host.backoffice.store import Store
 
 _JOURNAL = 7
@@ -39,8 +40,7 @@ class Office:
     def __init__(self, cards=2, tills=2, opening=100_000):
         self.store = _STORE
         with self.store.writing() as books:
-            for table in reversed(metadata.sorted_tables):
-                books.db.execute(delete(table))
+            empty(books)
         self.cards = [self._issue(number, opening) for number in range(1, cards + 1)]
         self.tills = [self._enrol(0x100 + i) for i in range(tills)]
         self.sent = [0] * tills

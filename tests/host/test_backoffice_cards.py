@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from sqlalchemy import delete, func, select
+from ledger_world import empty
+from sqlalchemy import func, select, update
 
 from kassette_host.backoffice import checks, keystore, orders, register
 from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied, Issuer
-from kassette_host.backoffice.schema import cards, credit_orders, metadata, mismatches
+from kassette_host.backoffice.schema import cards, credit_orders, layout, mismatches
 from kassette_host.backoffice.store import Store, StoreError
 from kassette_host.cards.ev1_client import CardError
 from kassette_host.cards.personalise import credit, read_card
@@ -47,8 +48,7 @@ class Field:
 @pytest.fixture
 def issuer():
     with _STORE.writing() as books:
-        for table in reversed(metadata.sorted_tables):
-            books.db.execute(delete(table))
+        empty(books)
     return Issuer(_STORE, _KEYS, lambda: None)
 
 
@@ -122,8 +122,7 @@ def test_a_purse_that_was_made_elsewhere_is_not_taken_over(issuer, blank):
     other = Issuer(_STORE, _KEYS, lambda: None)
     other.issue_card(Field(blank), blank.uid, 10_000)
     with _STORE.writing() as books:
-        for table in reversed(metadata.sorted_tables):
-            books.db.execute(delete(table))
+        empty(books)
         orders.place(books, 99, orders.OPENING, 1, "test")  # so that the numbers of the orders differ
     with pytest.raises(CardDenied, match="made elsewhere"):
         issuer.issue_card(Field(blank), blank.uid, 10_000)
@@ -308,7 +307,7 @@ def test_a_database_of_a_newer_layout_is_refused(tmp_path):
     path = tmp_path / "books.sqlite"
     store = Store(path, lambda: _NOW, synchronous="OFF")
     with store.writing() as books:
-        books.db.exec_driver_sql("PRAGMA user_version=99")
+        books.db.execute(update(layout).values(version=99))
     store.close()
     with pytest.raises(StoreError, match="99"):
         Store(path, lambda: _NOW)

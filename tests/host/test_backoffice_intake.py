@@ -6,8 +6,8 @@ import struct
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_world import CUT_NOT, OK, REFUSED, START, TORN_DONE, Card, expected
-from sqlalchemy import delete, func, select
+from ledger_world import CUT_NOT, OK, REFUSED, START, TORN_DONE, Card, empty, expected
+from sqlalchemy import func, select
 from uploads import NONCE, batches, body, head_only, journal_till, raw_slots
 
 from kassette.codec import slot as codec
@@ -33,8 +33,7 @@ class Counter:
     def __init__(self):
         self.heard = []
         with _STORE.writing() as books:
-            for table in reversed(metadata.sorted_tables):
-                books.db.execute(delete(table))
+            empty(books)
             register.enrol_terminal(books, _TERMINAL, _JOURNAL, _COUNTER, "till", "shop")
         self.intake = Intake(_STORE, _KEYS, lambda terminal, serial: self.heard.append((terminal, serial)))
         self.cards = [self._issue(number) for number in (1, 2)]

@@ -7,8 +7,11 @@ The tills write the firmware's payloads; a journal is whatever has `append(kind,
 import hashlib
 from dataclasses import dataclass, field
 
+from sqlalchemy import delete, text
+
 from kassette.codec import records
 from kassette.codec.card_record import pack_record
+from kassette_host.backoffice.schema import metadata
 
 CURRENCY = 156
 START = 1_790_000_000
@@ -144,6 +147,14 @@ class Till:
             elif not sale.is_debited:
                 sale.is_open = False
                 self.write(records.NOT_DEBITED, sale.serial, sale.slip, 804, 1)
+
+
+def empty(books) -> None:
+    """Delete every row of the books; new rows count from 1 again."""
+    if books.db.dialect.name == "postgresql":
+        books.db.execute(text("TRUNCATE %s RESTART IDENTITY CASCADE" % ", ".join(metadata.tables)))
+    for table in reversed(metadata.sorted_tables):
+        books.db.execute(delete(table))
 
 
 def _place(record: bytes) -> tuple:

@@ -6,7 +6,7 @@ computed when asked for, not stored as `mismatch.report` does.
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, case, func, or_, select
 
 from kassette_host.backoffice import ledger, mismatch, orders
 from kassette_host.backoffice.card_record import DEBIT
@@ -72,7 +72,7 @@ class Conservation:
 def conservation(db: Connection) -> Conservation:
     """The ledger identity: opening + top-ups = balances + pending credits + takings + suspense + write-offs."""
     row = credit_orders.c
-    done = select(row.kind, func.sum(row.amount)).where(row.state == orders.DONE).group_by(row.kind)
+    done = select(row.kind, ledger.total(row.amount)).where(row.state == orders.DONE).group_by(row.kind)
     came: dict[str, int] = dict(tuple(line) for line in db.execute(done))
     return Conservation(
         opening=came.get(orders.OPENING, 0),
@@ -110,7 +110,7 @@ def takings_by_slips(db: Connection) -> dict[int, int]:
     row = intents.c
     same = (slips.c.terminal == row.terminal) & (slips.c.journal_id == row.journal_id) & (slips.c.intent == row.serial)
     is_sold = or_(slips.c.outcome.in_((COMMITTED, GIVEN, WRITTEN_OFF)), row.said == NOTHING)
-    query = select(row.terminal, func.sum(row.amount)).outerjoin(slips, same).where(is_sold, row.bookable)
+    query = select(row.terminal, ledger.total(row.amount)).outerjoin(slips, same).where(is_sold, row.bookable)
     return dict(tuple(line) for line in db.execute(query.group_by(row.terminal)))
 
 
@@ -162,7 +162,7 @@ def _breaks(db: Connection) -> list[Finding]:
         func.lag(row.balance_after).over(**in_order).label("balance_before"),
     ).subquery()
     follows = lines.c.sequence == lines.c.sequence_before + 1
-    sign = func.iif(lines.c.type == DEBIT, -1, 1)
+    sign = case((lines.c.type == DEBIT, -1), else_=1)
     adds_up = lines.c.balance_after == lines.c.balance_before + sign * lines.c.amount
     query = select(lines).where(lines.c.sequence > lines.c.sequence_before, ~(follows & adds_up))
     return [_break(db, line) for line in db.execute(query)]

@@ -67,15 +67,17 @@ class Intake:
         if asked.terminal != terminal:
             raise Refused(403, "wrong_terminal", "the certificate is another terminal's")
         try:
-            with self._store.writing() as books:
-                known = self._journal(books, asked, certificate_sha256)
-                _touch(books, asked.terminal)
-                tag = self._book(books, asked, known)
-                answer = self._answer(asked, tag, books.now)
+            answer = self._store.write(lambda books: self._take(books, asked, certificate_sha256))
         except Broken as broken:
             raise self._refusal(asked, broken)
         self._changed(asked.terminal, asked.last)
         return answer + self._keys.sign(answer)
+
+    def _take(self, books: Books, asked: Upload, certificate_sha256: str) -> bytes:
+        known = self._journal(books, asked, certificate_sha256)
+        _touch(books, asked.terminal)
+        tag = self._book(books, asked, known)
+        return self._answer(asked, tag, books.now)
 
     def _journal(self, books: Books, asked: Upload, certificate_sha256: str) -> Row:
         pinned = books.db.scalar(select(terminals.c.certificate_sha256).where(terminals.c.number == asked.terminal))
@@ -113,16 +115,19 @@ class Intake:
     def _refusal(self, asked: Upload, broken: Broken) -> Refused:
         """Keep what came as evidence and list it; what to raise."""
         kind = _KINDS.get(broken.code, mismatch.TAG)
-        with self._store.writing() as books:
-            _touch(books, asked.terminal)
-            # Once the quarantine is full, further ones are counted only: nobody fills the books with refusals.
-            place_told = broken.place if _quarantine(books, asked, broken) else "and more"
-            about = (asked.terminal, asked.journal_id, broken.code, place_told)
-            place = {"terminal": asked.terminal, "journal_id": asked.journal_id, "serial": broken.serial}
-            mismatch.report(books, kind, about, "an upload was refused: %s" % broken, **place)
+        self._store.write(lambda books: _keep_refused(books, asked, broken, kind))
         self._changed(asked.terminal, 0)
         status = 409 if kind in _CONFLICTS else 422
         return Refused(status, broken.code, str(broken))
+
+
+def _keep_refused(books: Books, asked: Upload, broken: Broken, kind: str) -> None:
+    _touch(books, asked.terminal)
+    # Once the quarantine is full, further ones are counted only: nobody fills the books with refusals.
+    place_told = broken.place if _quarantine(books, asked, broken) else "and more"
+    about = (asked.terminal, asked.journal_id, broken.code, place_told)
+    place = {"terminal": asked.terminal, "journal_id": asked.journal_id, "serial": broken.serial}
+    mismatch.report(books, kind, about, "an upload was refused: %s" % broken, **place)
 
 
 def _head_only(books: Books, asked: Upload, known: Row) -> bytes:

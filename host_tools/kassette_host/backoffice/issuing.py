@@ -53,16 +53,18 @@ class Issuer:
         """
         if not 0 <= opening_minor <= CEILING_MINOR:
             raise CardDenied("an opening balance of %d" % opening_minor)
-        with self._store.writing() as books:
-            card, order = _reserve(books, uid, opening_minor, card_class, operator)
+        card, order = self._store.write(lambda books: _reserve(books, uid, opening_minor, card_class, operator))
         contents = self._made_before(transceive, uid, card, order.number)
         if contents is None:
             self._personalise(transceive, uid, card, order)
             contents = read_card(transceive, uid, self._masters, key_version=card.key_version)
-        with self._store.writing() as books:
+
+        def activate(books: Books) -> None:
             _take(books, card, contents)
             register.activate(books, card.id)
             mismatch.note(books, operator, "card issued", "card %d" % card.id, "opening %d" % opening_minor)
+
+        self._store.write(activate)
         self._changed()
         return card.id
 
@@ -83,16 +85,7 @@ class Issuer:
 
     def order_top_up(self, card_id: int, amount_minor: int, operator: str = "counter") -> int:
         """A credit order over `amount_minor`; its number. Raises CardDenied, also while another order is open."""
-        with self._store.writing() as books:
-            card = register.find_card(books.db, card_id)
-            if card is None or card.state != register.ACTIVE:
-                raise CardDenied("only an issued card can be topped up")
-            if orders.open_order(books.db, card_id):
-                raise CardDenied("another order of the card is open")
-            if not 0 < amount_minor <= CEILING_MINOR:
-                raise CardDenied("a top-up of %d" % amount_minor)
-            sequence = evidence.newest_sequence(books.db, card_id)
-            number = orders.place(books, card_id, orders.TOP_UP, amount_minor, operator, sequence)
+        number = self._store.write(lambda books: _order(books, card_id, amount_minor, operator))
         self._changed()
         return number
 
@@ -111,18 +104,21 @@ class Issuer:
                 self._look(transceive, order)
                 raise
             contents = self._read(transceive, order.card)[2]
-        with self._store.writing() as books:
-            mismatch.note(books, operator, "card topped up", "card %d" % card.id, "order %d" % number)
+        about = (operator, "card topped up", "card %d" % card.id, "order %d" % number)
+        self._store.write(lambda books: mismatch.note(books, *about))
         return contents.balance
 
     def _look(self, transceive: Transceive, order: Row) -> None:
         """Find out from the card what became of an open order, and close it. Raises CardDenied when it can't tell."""
         contents = self._read(transceive, order.card)[2]
-        with self._store.writing() as books:
+
+        def close(books: Books) -> None:
             if orders.open_order(books.db, order.card):
                 if contents.records[0].card_seq > order.sequence_before + 1:
                     raise CardDenied("order %d is open, and the card's records don't reach back to it" % order.number)
                 orders.withdraw(books, order.number)
+
+        self._store.write(close)
         self._changed()
 
     def _read(self, transceive: Transceive, card_id: int) -> tuple[Row, bytes, CardContents]:
@@ -131,8 +127,7 @@ class Issuer:
             card = register.card(db, card_id)
         uid = bytes.fromhex(card.uid)
         contents = read_card(transceive, uid, self._masters, key_version=card.key_version)
-        with self._store.writing() as books:
-            _take(books, card, contents)
+        self._store.write(lambda books: _take(books, card, contents))
         self._changed()
         return card, uid, contents
 
@@ -187,6 +182,18 @@ def _reserve(books: Books, uid: bytes, opening_minor: int, card_class: int, oper
     if order.amount != opening_minor:
         raise CardDenied("the card's interrupted issue was over another amount")
     return known, order
+
+
+def _order(books: Books, card_id: int, amount_minor: int, operator: str) -> int:
+    card = register.find_card(books.db, card_id)
+    if card is None or card.state != register.ACTIVE:
+        raise CardDenied("only an issued card can be topped up")
+    if orders.open_order(books.db, card_id):
+        raise CardDenied("another order of the card is open")
+    if not 0 < amount_minor <= CEILING_MINOR:
+        raise CardDenied("a top-up of %d" % amount_minor)
+    sequence = evidence.newest_sequence(books.db, card_id)
+    return orders.place(books, card_id, orders.TOP_UP, amount_minor, operator, sequence)
 
 
 def _take(books: Books, card: Row, contents: CardContents) -> None:

@@ -4,7 +4,7 @@ Debits are positive, credits negative. A source (an intent, a credit order) owns
 missing between what the source has moved so far and what it should have moved.
 """
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, insert, select
 
 from kassette_host.backoffice.rules import CARD, FLOAT, PENDING, SUSPENSE, TAKINGS, WRITE_OFF, Moves
 from kassette_host.backoffice.schema import posting_sets, postings
@@ -13,7 +13,12 @@ from kassette_host.backoffice.store import Books
 ACCOUNTS = (CARD, TAKINGS, PENDING, SUSPENSE, WRITE_OFF, FLOAT)
 
 
-_total = func.sum(postings.c.amount)
+def total(column: ColumnElement) -> ColumnElement:
+    """The sum of a column as a whole number: PostgreSQL would make a decimal of it. 0 of no rows."""
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+
+_total = total(postings.c.amount)
 _POSTED = (
     select(postings.c.account, postings.c.owner, _total)
     .where(postings.c.source == bindparam("source"))
@@ -68,7 +73,7 @@ def adjust(books: Books, source: str, target: Moves, reason: str) -> bool:
 
 def balance(db: Connection, account: str, owner: int | None = None) -> int:
     """The balance of an account, debit positive; of all owners together when `owner` is None."""
-    query = select(func.coalesce(func.sum(postings.c.amount), 0)).where(postings.c.account == account)
+    query = select(_total).where(postings.c.account == account)
     if owner is not None:
         query = query.where(postings.c.owner == owner)
     return db.scalar(query) or 0
@@ -76,11 +81,11 @@ def balance(db: Connection, account: str, owner: int | None = None) -> int:
 
 def balances(db: Connection, account: str) -> dict[int, int]:
     """The balance of an account for each owner, debit positive."""
-    query = select(postings.c.owner, func.sum(postings.c.amount)).where(postings.c.account == account)
+    query = select(postings.c.owner, _total).where(postings.c.account == account)
     return dict(tuple(row) for row in db.execute(query.group_by(postings.c.owner)))
 
 
 def unbalanced_sets(db: Connection) -> list[tuple[str, int]]:
     """Sets that do not sum to zero: always empty, unless somebody edited the database."""
     query = select(postings.c.source, postings.c.step).group_by(postings.c.source, postings.c.step)
-    return [tuple(row) for row in db.execute(query.having(func.sum(postings.c.amount) != 0))]
+    return [tuple(row) for row in db.execute(query.having(_total != 0))]

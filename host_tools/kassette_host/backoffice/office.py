@@ -39,7 +39,7 @@ class Ports(NamedTuple):
 
 @dataclass(frozen=True)
 class Config:
-    """`directory` holds keys.json, pki/ and books.sqlite, all made when missing.
+    """`directory` holds keys.json, pki/ and books.sqlite, all made when missing; `database`: a URL in the file's place.
 
     Port 0 takes any; a taken page port gives way to the next free one, a taken terminal port to one of the next
     `terminal_ports_tried` - 1 (where terminals find it anyway, as simulated ones do); page_port None: the pages are
@@ -53,6 +53,7 @@ class Config:
     terminal_port: int = 8443
     terminal_ports_tried: int = 1
     page_port: int | None = 8080
+    database: str = ""
     synchronous: str = "FULL"
     currency: int = 156
     utc_offset_min: int = 480
@@ -70,7 +71,7 @@ class BackOffice:
         config.directory.mkdir(0o700, parents=True, exist_ok=True)  # the books know card numbers
         self.keys = open_or_create(config.directory / "keys.json", config.passphrase)
         self.pki = Pki(config.directory / "pki", self.keys.ca_secret)
-        books = config.directory / "books.sqlite"
+        books = config.database or config.directory / "books.sqlite"
         self.store = Store(books, config.clock, config.currency, config.synchronous)
         self.feed = Feed()
         self.issuer = Issuer(self.store, self.keys, lambda: self.feed.publish({"what": "cards"}))
@@ -125,8 +126,8 @@ class BackOffice:
         certificate_sha256: str = "",
     ) -> None:
         """Make a provisioned terminal known; see `register.enrol_terminal`."""
-        with self.store.writing() as books:
-            register.enrol_terminal(books, number, journal_id, provisioning_counter, name, merchant, certificate_sha256)
+        known_as = (number, journal_id, provisioning_counter, name, merchant, certificate_sha256)
+        self.store.write(lambda books: register.enrol_terminal(books, *known_as))
         self.feed.publish({"what": "terminals"})
 
     def _took(self, terminal: int, serial: int) -> None:

@@ -68,10 +68,8 @@ def add_card(
 ) -> int:
     """A new card; its id, the only name that pages and programs use. `uid`: 14 hex digits."""
     values = {"number": number, "uid": uid, "class": card_class, "level": level, "key_version": key_version}
-    added = books.db.execute(
-        insert(cards).values(**values, state=state, currency=books.currency, expiry=expiry, issued_at=books.now)
-    )
-    return added.lastrowid
+    values |= {"state": state, "currency": books.currency, "expiry": expiry, "issued_at": books.now}
+    return books.db.execute(insert(cards).values(**values).returning(cards.c.id)).scalar_one()
 
 
 def find_card(db: Connection, card_id: int) -> Row | None:

@@ -20,7 +20,8 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
+VERSION = 2
+STEPS: dict[int, tuple[str, ...]] = {1: ()}  # what makes the next layout of one, before the new tables are made
 
 metadata = MetaData()
 _Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -37,6 +38,8 @@ def _word(name: str, **options) -> Column:
 def _entry_key() -> list[Column]:
     return [_number("terminal", primary_key=True), _number("journal_id", primary_key=True)]
 
+
+layout = Table("layout", metadata, _number("version", primary_key=True, autoincrement=False))
 
 terminals = Table(
     "terminals",
