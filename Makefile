@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run reset demo test mp check soak bench bench-journal replay size heap golden format clean
+.PHONY: help run reset demo test mp check soak bench bench-journal bench-swipe replay size heap golden format clean
 help: ## this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
@@ -38,6 +38,9 @@ bench: $(STAMP) ## counts: exchanges, programs, erases, instructions, bytes
 
 bench-journal: $(STAMP) ## what a record costs, beside littlefs; 1 if a target of the journal is missed
 	@$(PY) -m kassette_host.bench_journal
+
+bench-swipe: $(STAMP) ## swipes read, beside two simpler decoders, and what a reading costs; 1 if a figure is missed
+	@$(PY) -m kassette_host.bench_swipe
 
 replay: $(STAMP) ## a failed power cut once more: CASE="seed, step, event, pattern[, event2, pattern2]"
 	@$(PY) tests/support/replay.py "$(CASE)"

@@ -19,15 +19,19 @@ _SHIFT = const(4)  # fraction bits of lengths; 65535 samples stay below 2**20
 _WINDOW = const(8)  # zeros in a row that tell the first length of a cell
 _GATE = const(154)  # no transition is farther than 0.6 cells from its place; in 1/256 of a cell
 _BEHIND = const(15000)  # squares of 1/256 cell: a survivor so far behind the best is not followed
+_NEAR = const(1444)  # 0.15 cells, squared: the other bit's places are at least 0.35 away
 _NONE = const(0x1FFFFFFF)  # the cost of no survivor
 _FAR = const(0xFFFFF)  # an interval that is longer than any
 _MARGIN_SHIFT = const(10)
+_ZERO_ALONE = const(0xF0)  # of a node: reached by a zero from the best survivor, without a rival
+_ONE_ALONE = const(0xF2)
 MARGIN_MAX = 15  # of a bit: its runner-up was 0.23 squared cells behind, or there was none
 
 # Gains in 1/256 at the end of a whole cell and of half a one: what is left of an error of place, and what the cell
-# takes on of it. Tracking index 0.2 bears much noise, 0.8 a jerky hand.
-CALM = (-136, 37, -187, 22)
-JERKY = (-74, 110, -136, 75)
+# takes on of it. Tracking index 0.6; 0.15 bears the most jitter, 1.5 a hand that jerks by 40 % within 9 mm.
+USUAL = (-87, 89, -148, 58)
+CALM = (-148, 29, -195, 17)
+JERKY = (-48, 166, -108, 125)
 
 
 def _first_cell(intervals, count, at, step):
@@ -70,8 +74,41 @@ def follow(intervals, count: int, bits: bytearray, gains: tuple, is_backward: bo
     off2 = n_off = n_off2 = cell2 = n_cell = n_cell2 = 0
     end = total = n_from = n_from2 = 0
     bits[node] = 0
-    long = intervals[at] << _SHIFT
     while True:
+        if n_cost == _NONE and cost2 - cost > _BEHIND:
+            # Only one reading is left, and most transitions lie near their places: no rival is worth a start.
+            cost2 = _NONE
+            while node < count:
+                long = intervals[at] << _SHIFT
+                error = long - off - cell
+                if error << 2 > -cell:
+                    e = (error << 8) // cell
+                    e *= e
+                    if e > _NEAR:
+                        break
+                    cost += e
+                    off = (error * keep) >> 8
+                    cell += (error * take) >> 8
+                    node += 1
+                    at += step
+                    bits[node] = _ZERO_ALONE
+                    continue
+                if node + 1 == count:
+                    break
+                error += cell - (cell >> 1)
+                e = (error << 8) // cell
+                whole = cell + ((error * take_half) >> 8)
+                error = (intervals[at + step] << _SHIFT) - ((error * keep_half) >> 8) - (whole >> 1)
+                f = (error << 8) // whole
+                e = e * e + f * f
+                if e > _NEAR:
+                    break
+                cost += e
+                off = (error * keep_half) >> 8
+                cell = whole + ((error * take_half) >> 8)
+                node += 2
+                at += step + step
+                bits[node] = _ONE_ALONE
         if cost < _NONE:
             end = node
             total = cost
@@ -79,6 +116,7 @@ def follow(intervals, count: int, bits: bytearray, gains: tuple, is_backward: bo
             break  # no reading is left
         if node == count:
             break
+        long = intervals[at] << _SHIFT
         at += step
         after = intervals[at] << _SHIFT if node + 1 < count else _FAR
         m_cost = m_cost2 = _NONE
@@ -154,7 +192,6 @@ def follow(intervals, count: int, bits: bytearray, gains: tuple, is_backward: bo
         n_cell2 = m_cell2
         n_from = m_from
         n_from2 = m_from2
-        long = after
     return _trace(bits, start, end), end + 1, total // (end - start + 1)
 
 

@@ -7,15 +7,15 @@ reading's own doubts, its cost and its margin to the runner-up. Numbers of other
 from micropython import const
 
 from kassette.codec import tracks
-from kassette.codec.f2f import CALM, JERKY, follow
+from kassette.codec.f2f import CALM, JERKY, USUAL, follow
 from kassette.compat import wipe
 
 _FEW = const(24)  # transitions: fewer are no stripe
 _LOCK = const(40)  # bits in a row that only a clock gives
 _NOISE_MAX = const(1400)  # mean square in 1/256 of a cell: 15 % of a cell. Calm, 8 % jitter gives 700, 10 % 1050
 _NOISE_CLOSE = const(1150)  # when another reading was next to as likely
-# Most hands are calm; then the jerky ones; the other way round a reading begins in other zeros.
-_ATTEMPTS = ((CALM, False), (JERKY, False), (JERKY, True), (CALM, True))
+ATTEMPTS = 4  # with the gains for most swipes, for jitter, for jerks, and these once more from the other end
+_CHUNK = const(32)
 
 
 def read(heads, bits: bytearray, text: bytearray, digits: bytearray, issuer: int) -> tuple:
@@ -38,30 +38,37 @@ def read(heads, bits: bytearray, text: bytearray, digits: bytearray, issuer: int
     if verdict != tracks.OURS:
         wipe(digits)
     wipe(mine)
-    wipe(bits)
+    for i in range(0, len(bits), _CHUNK):
+        bits[i : i + _CHUNK] = bytes(min(_CHUNK, len(bits) - i))
     wipe(text)
     return verdict, worst
+
+
+def attempt(number: int, intervals, count: int, bits: bytearray, text: bytearray) -> tuple:
+    """One reading of a track, the first is 0, there are ATTEMPTS of them: (length, noise).
+
+    `length` is that of the characters in `text`; 0: a check failed or the reading has doubts; -1: nowhere a clock.
+    """
+    gains = JERKY if number > 1 else CALM if number else USUAL
+    first = end = skip = 0
+    while end - first <= _LOCK:
+        first, end, noise = follow(intervals, count, bits, gains, number > 2, skip)
+        if first == end:
+            return -1, 0
+        skip = end
+    length, margin = tracks.characters(bits, first, end, text)
+    return length if noise <= (_NOISE_MAX if margin else _NOISE_CLOSE) else 0, noise
 
 
 def _read_track(intervals, count, bits, text, digits, issuer):
     if count < _FEW:
         return tracks.NO_STRIPE, 0
     verdict = tracks.UNREADABLE
-    for gains, is_backward in _ATTEMPTS:
-        skip = end = 0
-        while True:
-            first, end, noise = follow(intervals, count, bits, gains, is_backward, skip)
-            if end - first > _LOCK:
-                break
-            if first == end:
-                noise = 0
-                break
-            skip = end
-        if first == end:
-            continue
-        length, margin = tracks.characters(bits, first, end, text)
-        verdict = tracks.SWIPE_AGAIN
-        if length and noise <= (_NOISE_MAX if margin else _NOISE_CLOSE):
+    for number in range(ATTEMPTS):
+        length, noise = attempt(number, intervals, count, bits, text)
+        if length >= 0:
+            verdict = tracks.SWIPE_AGAIN
+        if length > 0:
             verdict = tracks.judge(text, length, digits, issuer)
             if verdict != tracks.SWIPE_AGAIN:
                 return verdict, noise

@@ -20,6 +20,7 @@ TWO_CARDS = 6
 OURS_LEN = 28  # digits of our own number: what `ours` writes
 
 _LEAD = const(8)  # zeros before the start sentinel, at least
+_ODD = const(0x6996)  # bit n: whether n, of four bits, has an odd number of ones
 _LEAST = const(6)  # characters of a track: fewer are bits that happened to fit
 _BCD_LEN = const(107)
 _ALPHA_LEN = const(79)
@@ -68,24 +69,22 @@ def _from_sentinel(bits, at, step, room, text):
     last = 15 if width == 5 else 31  # `?`
     base = 48 if width == 5 else 32
     check = length = 0
-    margin = 255
+    least = 255
     is_over = False
     while room >= width:
-        value = ones = 0
+        value = 0
         for i in range(width):
             bit = bits[at]
             at += step
-            if bit >> 1 < margin:
-                margin = bit >> 1
-            if bit & 1:
-                ones += 1
-                value |= 1 << i
+            if bit < least:
+                least = bit | 1
+            value |= (bit & 1) << i
         room -= width
-        value &= (1 << (width - 1)) - 1
-        if not ones & 1:
+        if not (_ODD >> (value & 15) ^ _ODD >> (value >> 4)) & 1:
             break
+        value &= (1 << (width - 1)) - 1
         if is_over:
-            return (length, margin) if value == check and length >= _LEAST else (0, 0)
+            return (length, least >> 1) if value == check and length >= _LEAST else (0, 0)
         if length >= most or (value == start) != (not length):
             break
         check ^= value
@@ -138,7 +137,7 @@ def judge(text, length: int, digits: bytearray, issuer: int) -> int:
         for i in range(1, 6):
             number = number * 10 + digits[i] - 48
         return OURS if number == issuer else FOREIGN
-    if length in (_T2_LEN, _T1_LEN) and 57 in (text[1], text[2]):
+    if length == (_T2_LEN if text[0] == 59 else _T1_LEN) and text[1 if text[0] == 59 else 2] == 57:
         return SWIPE_AGAIN
     return BANK if _is_bank(text, length) else FOREIGN
 

@@ -1,7 +1,9 @@
 """What this system's stripe cards carry (firmware/docs/stripe.md): the 28 digits and the texts of the tracks."""
 
+from __future__ import annotations  # PyPy's Python is older
+
 _MODULUS = 999_763
-_DIGITS_10 = 2**32
+_CARDS = 2**32
 
 
 def luhn_digit(digits: str) -> str:
@@ -15,7 +17,7 @@ def luhn_digit(digits: str) -> str:
 
 def number(issuer: int, card: int) -> str:
     """The 17 digits that are printed on a card and can be keyed in. Raises ValueError: out of range."""
-    if not 0 <= issuer < 2**16 or not 0 <= card < _DIGITS_10:
+    if not 0 <= issuer < 2**16 or not 0 <= card < _CARDS:
         raise ValueError("issuer %d, card %d" % (issuer, card))
     digits = "9%05d%010d" % (issuer, card)
     return digits + luhn_digit(digits)
