@@ -1,7 +1,7 @@
 """On the MicroPython interpreter: what decoding a swipe costs.
 
-Started by kassette_host.bench_swipe: micropython bench_swipe_device.py heap | decode FILE | many FILE. FILE is JSON: the issuer, and for each
-track its intervals. `decode` counts between its two calls of `micropython`, which callgrind looks for.
+Started by kassette_host.bench_swipe: micropython bench_swipe_device.py heap | decode FILE | many FILE. FILE is JSON: the
+issuer, and for each track its intervals. Between two calls of `micropython` in `decode` callgrind counts.
 """
 
 import gc
