@@ -4,6 +4,7 @@ import sys
 
 import rich_click as click
 
+from kassette_host.image.commands import image
 from kassette_host.journal_cli import journal
 
 
@@ -111,6 +112,7 @@ def bench() -> None:
 
 
 cli.add_command(journal)
+cli.add_command(image)
 
 
 def main() -> None:
