@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
 
@@ -64,9 +65,14 @@ def test_three_hundred_mornings_two_at_a_time():
         return seed, subprocess.run(command, capture_output=True, text=True, timeout=600)
 
     failed = []
+    started = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        for done, (seed, result) in enumerate(pool.map(one, range(1, SEEDS + 1)), 1):
+        mornings = [pool.submit(one, seed) for seed in range(1, SEEDS + 1)]
+        for done, morning in enumerate(as_completed(mornings), 1):
+            seed, result = morning.result()
             if result.returncode:
-                failed.append("seed %d: %s" % (seed, (result.stdout + result.stderr)[-400:]))
-            print("\r%3d of %d mornings, %d failed" % (done, SEEDS, len(failed)), end="", flush=True)
+                failed.append("seed %d: %s" % (seed, (result.stdout + result.stderr)[-2000:]))
+                print("\n" + failed[-1])
+            progress = done, SEEDS, len(failed), (time.monotonic() - started) / 60
+            print("\r%3d of %d mornings, %d failed, %.1f min" % progress, end="", flush=True)
     assert not failed, "\n".join(failed)
