@@ -58,6 +58,7 @@ class Terminal:
         self.ui = Ui(Display(board.display), self.keypad, board.tone, board.led, self.texts, clock)
         self.payload = bytearray(96)
         self.slip = self._render
+        self.uplink = None
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
 
@@ -94,11 +95,13 @@ async def _live(t):
         )
         await _start_devices(t)
         _watch(t, t.paper.print_forever(t))
-        try:
-            await recovery.report(t)
-        except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
-            _start_uplink(t)  # what is there already goes out, and makes room
-            await _out_of_service(t, fault)
+        while True:
+            try:
+                await recovery.report(t)
+                break
+            except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
+                _start_uplink(t)  # what is there already goes out, and makes room
+                await _out_of_service(t, fault)
         _start_uplink(t)
         gc.collect()
         log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())  # pyright: ignore
@@ -172,19 +175,23 @@ async def _start_reader(t):
 
 
 def _start_uplink(t):
+    """Unless it runs already."""
     from kassette.net.uplink import Uplink
 
+    if t.uplink:
+        return
     t.uplink = Uplink(t.board.net, t.settings, t.journal, t.clock, t.random, t.wall)
     _watch(t, t.uplink.run_forever())
 
 
 async def _out_of_service(t, fault):
-    """No sale is possible: say why, for ever; a key shows it again."""
+    """No sale is possible: say why, until a full journal has room again, else for ever; a key shows it again."""
     log("out of service", fault.code, fault.at)
-    while True:
-        t.ui.show(fault.code, fault.at)
+    t.ui.show(fault.code, fault.at)
+    while fault.code != _E_FULL or t.journal.fill_percent() >= 100:
         try:
-            await t.ui.key(-1)
+            await t.ui.key(_TURN_MS if fault.code == _E_FULL else -1)
+            t.ui.show(fault.code, fault.at)
         except Cancelled:
             pass
 

@@ -3,8 +3,8 @@
     texts.bin   count of numbers u16 | an offset u16 for each number, 0 for none | records
     record      length u8 | fields, separated by 00h: cashier's four lines, customer's four; or one word of a slip
     field       20h..7Eh ASCII and 10h..14h icons; 80h.. a pair, 7 bits each: the index of a hanzi's glyph;
-                01h..0Ch a number: 1 + kind + 4 * place, kinds money, number, last four digits; 1Bh in front: large
-                digits. The words of slips are GB 2312 instead of pairs, as the printer takes them.
+                01h..0Ch a number: 1 + kind + 4 * place, kinds money, number, last four digits, time of day;
+                1Bh in front: large digits. The words of slips are GB 2312 instead of pairs, as the printer takes them.
     glyphs.bin  6x8 glyphs of 20h..7Eh | 8x16 of 10h..7Eh | 12x24 of "-./0..9" | 16x16 hanzi; all MONO_VLSB
 
 Run as a program it renews firmware/texts/glyphs.hex from the font package and prints what came out.
@@ -21,7 +21,7 @@ SOURCE = fonts.TEXTS / "texts.txt"
 SMALL_FIRST, TALL_FIRST, LARGE_FIRST = 0x20, 0x10, 0x2D
 LARGE_DIGITS = "-./0123456789"
 BIG = 0x1B
-_KINDS = {"money": 0, "n": 1, "last4": 2}
+_KINDS = {"money": 0, "n": 1, "last4": 2, "time": 3}
 _TOKEN = re.compile(r"\{(\w+)(?::(\d))?\}")
 
 

@@ -149,7 +149,12 @@ class Terminal:
 
     async def find(self, serial, card_seq):
         await self.open()
-        return await self.purse.find(*ME, serial, card_seq)
+        return await self.purse.find(*ME, attempt(serial, card_seq))
+
+
+def attempt(serial, card_seq):
+    """An intent of `Terminal.debit`, made when the card was at that sequence, as the till keeps it."""
+    return serial, serial, AMOUNT, card_seq, 1, UID, b"abcde", 0
 
 
 def on_card(card):
@@ -410,7 +415,7 @@ def _morning(seed):
         try:
             run(terminal.open())
             if is_open:
-                found = run(terminal.purse.find(*ME, *is_open))
+                found = run(terminal.purse.find(*ME, attempt(*is_open)))
                 assert found != records.UNRESOLVED, "too few taps to roll out"
                 taken += AMOUNT * (found == records.COMMITTED)
                 is_open = None

@@ -80,11 +80,12 @@ class FakePurse:
         if end != "ok":
             raise end[1]
 
-    async def find(self, terminal, journal_id, serial, card_seq):
+    async def find(self, terminal, journal_id, attempt):
         card = self._counter.card
         for record in card.records:
-            kind, *place = card_record.unpack_record(record)[:4]
-            if kind == 1 and place == [terminal, journal_id, serial]:
+            kind, *place, sequence, amount, _, _, tag5 = card_record.unpack_record(record)
+            if kind == 1 and place == [terminal, journal_id, attempt[0]]:
+                assert (amount, sequence - 1, tag5) == (attempt[2], attempt[3], attempt[6])
                 self.evidence = record
                 return records.COMMITTED
         self.evidence = card.records[-1]

@@ -5,7 +5,7 @@ import pytest
 
 from kassette_host import provision
 from kassette_host.sim import bench as bench_module
-from kassette_host.sim import wire
+from kassette_host.sim import machine, wire
 from kassette_host.sim.bench import Bench
 from kassette_host.sim.cashier import IDLE, PAID, PAID_SALE, TAP
 from kassette_host.virtual.faults import TO_CHIP, TO_HOST
@@ -81,6 +81,20 @@ def test_the_other_slot_is_taken_when_one_bundle_is_damaged(cold):
     cold.chip.memory[a + 1000] ^= 1
     boots_to(cold, IDLE)
     assert cold.cashier.sell(cold.cards[0], 850) == PAID_SALE
+
+
+def test_a_firmware_that_restarts_before_it_is_idle_is_given_up(cold):
+    source = (
+        "import sys\nfrom sim import hostlink\nhostlink.connect(sys.argv[1].encode())\nhostlink.say('again')\nhostlink.restart()"
+    )
+    machine.put_in_build("restless_main.py", source.encode())
+    cold.terminal.main = "restless_main.py"
+    with pytest.raises(wire.FirmwareGone, match="E999"):
+        cold.terminal.power_on()
+    assert not cold.terminal.is_on
+    assert list(cold.terminal.log) == ["again"] * cold.terminal.lives and 1 < cold.terminal.lives < 20
+    cold.terminal.main = "main.py"
+    boots_to(cold, IDLE)
 
 
 # --- the reader

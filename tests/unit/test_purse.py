@@ -53,6 +53,11 @@ def _ours(purse, amount, serial=55):
     return _record(purse.card_seq + 1, purse.balance - amount, serial, amount)
 
 
+def _attempt(card_seq):
+    """The intent of `_ours(purse, 1000)`, made when the card was at that sequence, as the till keeps it."""
+    return 55, 1, 1000, card_seq, 1, _UID, b"abcde", 0
+
+
 # --- open
 
 
@@ -232,7 +237,7 @@ async def test_card_lost_around_every_command_of_a_debit():
             assert card.value == 98500 - 1000 * is_committed and card.commits == is_committed
             purse._reader.tap()
             await purse.open(_UID)
-            found = await purse.find(*_ME, 55, 3)
+            found = await purse.find(*_ME, _attempt(3))
             assert found == (records.COMMITTED if is_committed else records.NOT_DEBITED)
             assert purse.evidence == card.records[0]
             assert purse.balance == card.value == await purse.value()
@@ -254,7 +259,7 @@ async def test_every_answer_to_the_commit_but_the_right_one_is_unknown():
         assert purse.is_commit_sent and purse._session is None
         purse._reader.tap()
         await purse.open(_UID)
-        assert await purse.find(*_ME, 55, 3) == records.COMMITTED
+        assert await purse.find(*_ME, _attempt(3)) == records.COMMITTED
 
 
 async def test_a_refusal_before_the_commit_commits_nothing():
@@ -286,7 +291,7 @@ async def test_find_under_later_records():
     for later in range(8):
         purse._reader.tap()
         await purse.open(_UID)
-        assert await purse.find(*_ME, 55, 3) == records.COMMITTED
+        assert await purse.find(*_ME, _attempt(3)) == records.COMMITTED
         assert purse.evidence == ours
         assert purse._reader.count == 5 + later
         record = _record(purse.card_seq + 1, purse.balance - 10, 70 + later, 10, place=(9, 4))
@@ -297,7 +302,7 @@ async def test_find_not_debited_is_proven_by_the_records_since():
     for later in range(8):
         card, purse = _bench(newest=20 + later)
         await purse.open(_UID)
-        assert await purse.find(*_ME, 55, 20) == records.NOT_DEBITED, later
+        assert await purse.find(*_ME, _attempt(20)) == records.NOT_DEBITED, later
         assert card_record.after(purse.evidence)[1] == 20
         await purse.debit(_ours(purse, 100, 56), 100)  # the purse is still open: the sale goes on
         assert card.commits == 1
@@ -306,7 +311,7 @@ async def test_find_not_debited_is_proven_by_the_records_since():
 async def test_find_rolled_out_is_unresolved():
     card, purse = _bench(newest=29)
     await purse.open(_UID)
-    assert await purse.find(*_ME, 55, 20) == records.UNRESOLVED
+    assert await purse.find(*_ME, _attempt(20)) == records.UNRESOLVED
     assert card.log.count(0xBB) == 1 + 9
     assert purse._session is None
 
@@ -316,17 +321,28 @@ async def test_find_takes_only_its_own_record():
         card, purse = _bench(newest=4)
         card.records[0] = _record(4, 8000, serial, kind=kind, place=place)
         await purse.open(_UID)
-        assert await purse.find(*_ME, 55, 3) == records.NOT_DEBITED
+        assert await purse.find(*_ME, _attempt(3)) == records.NOT_DEBITED
+
+
+async def test_find_takes_a_record_with_its_numbers_but_another_story_for_no_proof():
+    for seq, amount, tag in ((4, 1001, b"abcde"), (4, 1000, b"abcdX"), (5, 1000, b"abcde")):
+        card, purse = _bench(newest=seq)
+        card.records[0] = card_record.pack_record(1, *_ME, 55, seq, amount, 8000, 1700000000, tag)
+        await purse.open(_UID)
+        assert await purse.find(*_ME, _attempt(3)) == records.UNRESOLVED
+        card.records[0] = card_record.pack_record(1, *_ME, 55, 4, 1000, 8000, 1700000000, b"abcde")
+        await purse.open(_UID)
+        assert await purse.find(*_ME, _attempt(3)) == records.COMMITTED
 
 
 async def test_find_on_an_impossible_card():
     card, purse = _bench(newest=10)
     card.records[2] = _record(6, 7000, 1)  # a gap
     await purse.open(_UID)
-    assert await purse.find(*_ME, 55, 3) == records.UNRESOLVED
+    assert await purse.find(*_ME, _attempt(3)) == records.UNRESOLVED
     card, purse = _bench(newest=2)  # rolled back to before the intent
     await purse.open(_UID)
-    assert await purse.find(*_ME, 55, 3) == records.UNRESOLVED
+    assert await purse.find(*_ME, _attempt(3)) == records.UNRESOLVED
     assert card.log.count(0xBB) == 1, "it need not read on"
 
 
@@ -334,7 +350,7 @@ async def test_card_lost_in_find_decides_nothing():
     _, purse = _bench(newest=10)
     await purse.open(_UID)
     purse._reader.lose_after = 7
-    assert await _fails(purse.find(*_ME, 55, 3)) == (CardLost, 110, 1)
+    assert await _fails(purse.find(*_ME, _attempt(3))) == (CardLost, 110, 1)
 
 
 # --- value, secrets

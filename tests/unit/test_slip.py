@@ -20,7 +20,7 @@ SMALL = b"\x1d!\x00\x1c!\x00"
 class Shop:
     shop_name = b"\xb4\xba\xba\xcd"
     shop_name_ascii = b"Spring"
-    terminal = 42
+    terminal = 0x4B530001
     utc_offset_min = 480
 
 
@@ -54,7 +54,7 @@ def test_a_sale():
         b"\xb4\xba\xba\xcd",
         b"Spring",
         b"-" * 32,
-        b"Terminal 42",
+        b"Terminal 4B530001",
         b"Slip 17",
         b"Serial 131",
         b"Time 2026-11-23 14:25:09",
@@ -141,7 +141,7 @@ def test_the_days_total():
         b"DAY",
         b"TOTAL",
         b"-" * 32,
-        b"Terminal 42",
+        b"Terminal 4B530001",
         b"Time 2026-11-23 14:25:09",
         b"-" * 32,
         b"Sales 60",

@@ -127,20 +127,24 @@ class Purse:
             raise Fault(_E_RECORD)
         return value
 
-    async def find(self, terminal: int, journal_id: int, serial: int, card_seq: int) -> int:
-        """What became of the intent that these three numbers name, made when the card was at sequence `card_seq`.
+    async def find(self, terminal: int, journal_id: int, attempt: tuple) -> int:
+        """What became of an attempt that this terminal's journal names, made with this card.
 
-        To be asked after `open` of the same card. Returns records.COMMITTED, records.NOT_DEBITED (the records that
-        the card wrote since are all there and the intent's is not among them) or records.UNRESOLVED; `evidence` is
-        the record that decided. After the first two the purse is still open. Raises as `open`.
+        To be asked after `open` of the same card. `attempt`: serial, slip, amount, the card's sequence before it, attempt
+        number, uid, first 5 bytes of the intent's tag, as the till keeps it. Returns records.COMMITTED, records.NOT_DEBITED
+        (the records that the card wrote since are all there and the attempt's is not among them) or records.UNRESOLVED;
+        `evidence` is the record that decided. After the first two the purse is still open. A record with the attempt's
+        numbers, but another amount, sequence or tag proves nothing. Raises as `open`.
         """
+        serial, _, amount, card_seq, _, _, tag5 = attempt[:7]
         self.evidence = self.newest
         sequence = self.card_seq
         back = 0
         while True:
-            kind, *place, found = card_record.unpack_record(self.evidence)[:5]
+            kind, *place, found, taken, _, _, tag = card_record.unpack_record(self.evidence)
             if kind == _DEBIT and place == [terminal, journal_id, serial]:
-                return records.COMMITTED
+                is_ours = (found, taken, tag) == (card_seq + 1, amount, tag5)
+                return records.COMMITTED if is_ours else records.UNRESOLVED
             if found != sequence or sequence < card_seq:
                 return records.UNRESOLVED  # records are missing, or the card is younger than the intent
             if sequence == card_seq:

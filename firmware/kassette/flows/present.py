@@ -13,7 +13,6 @@ _E_NO_CARD = const(113)
 _E_CANCELLED = const(802)
 _SERIAL = const(0)  # places in an attempt of the till
 _SLIP = const(1)
-_CARD_SEQUENCE = const(3)
 _UID = const(5)
 _SLICE_MS = const(300)  # the cancel key is looked at so often
 _CARD_MS = const(60000)
@@ -80,7 +79,7 @@ async def _settle(t, settled):
     card = t.purse
     for attempt in [attempt for attempt in t.till.unresolved if attempt[_UID] == card.uid]:
         serial = attempt[_SERIAL]
-        verdict = await card.find(t.settings.terminal, t.settings.journal_id, serial, attempt[_CARD_SEQUENCE])
+        verdict = await card.find(t.settings.terminal, t.settings.journal_id, attempt)
         if verdict == records.COMMITTED:
             settled.append((serial, book.commit_late(t, serial, attempt[_SLIP], card.evidence), verdict))
         elif verdict == records.NOT_DEBITED:

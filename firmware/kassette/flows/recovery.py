@@ -10,6 +10,7 @@ from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows import book
 from kassette.flows.paper import SALE, TRUTH
 from kassette.flows.present import is_cancel_pressed, present
+from kassette.wallclock import civil
 
 _TAP_SAME = const(17)
 _DECIDE = const(18)
@@ -29,21 +30,20 @@ _HUNT_MS = const(3000)
 _READ_MS = const(3000)
 
 
-async def hunt(t, serial):
-    """The card fell silent within the commit: look for it in the field while nobody has to do anything.
+async def hunt(t):
+    """The card fell silent within the commit of the open attempt: look for it while nobody has to do anything.
 
     Returns records.COMMITTED, NOT_DEBITED, or UNRESOLVED when it did not come back within 3 s or can't prove either.
     """
     card = t.purse
     uid = card.uid
-    card_seq = card.card_seq
     started = t.clock.ticks_ms()
     while t.clock.elapsed_ms(started) < _HUNT_MS:
         try:
             if await t.reader.wait_card(_POLL_MS) != uid:
                 break
             await card.open(uid)
-            return await card.find(t.settings.terminal, t.settings.journal_id, serial, card_seq)
+            return await card.find(t.settings.terminal, t.settings.journal_id, t.till.open)
         except Fault as fault:
             await _mend_reader(t, fault)
             await t.clock.sleep_ms(_POLL_MS)
@@ -142,7 +142,11 @@ async def _tell_last_slip(t):
                 ends.setdefault(records.unpack(kind, t.payload)[1], code)
     except Fault:
         return  # no attempt yet, or none that can be read any more
-    _, slip, _, amount = records.unpack(records.INTENT, t.payload)[:4]
+    time, slip, _, amount = records.unpack(records.INTENT, t.payload)[:4]
     code = ends.get(serial, _LAST_SALE)
-    t.ui.show(code, *((amount, slip) if code in (_LAST_SALE, _FOUND_NOT_CHARGED) else (slip,)))
+    if code in (_LAST_SALE, _FOUND_NOT_CHARGED):
+        _, _, _, hour, minute, _ = civil(time, t.settings.utc_offset_min)
+        t.ui.show(code, amount, slip, 60 * hour + minute)
+    else:
+        t.ui.show(code, slip)
     await t.ui.pause(_READ_MS)

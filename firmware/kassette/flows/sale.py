@@ -71,7 +71,7 @@ async def _debit(t, serial, slip, record, amount):
         await card.debit(record, amount)
         verdict = records.COMMITTED
     except CommitUnknown as fault:
-        verdict = await hunt(t, serial)
+        verdict = await hunt(t)
         if verdict == records.UNRESOLVED:
             book.leave_open(t, serial, slip, fault.code)
             outcome, verdict = await resolve(t, serial, slip, amount)

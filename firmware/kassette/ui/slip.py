@@ -117,7 +117,7 @@ class Slip:
         if title:
             self._title(out, title)
         escpos.rule(out)
-        self._row(out, _TERMINAL, b"%d" % self._settings.terminal)
+        self._row(out, _TERMINAL, b"%08X" % self._settings.terminal)
 
     def _row(self, out, number, value, size=1):
         escpos.row(out, self._word(number), value, size)

@@ -13,6 +13,7 @@ _FIELDS_PAGE = const(4)
 
 _MONEY = const(0)
 _NUMBER = const(1)
+_TIME = const(3)
 
 
 class Texts:
@@ -52,7 +53,7 @@ class Texts:
 
 
 def fill(field: bytes, numbers: tuple) -> bytes:
-    """A field with its numbers written out: money in minor units, integers, last four digits."""
+    """A field with its numbers written out: money in minor units, integers, last four digits, minutes since midnight."""
     out = bytearray()
     for byte in field:
         if not 0 < byte < 13:
@@ -68,6 +69,8 @@ def fill(field: bytes, numbers: tuple) -> bytes:
             out.extend(money.text(value).encode())
         elif kind == _NUMBER:
             out.extend(b"%d" % value)
+        elif kind == _TIME:
+            out.extend(b"%02d:%02d" % divmod(value, 60))
         else:
             out.extend(b"%04d" % (value % 10000))
     return bytes(out)

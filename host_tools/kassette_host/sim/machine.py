@@ -30,6 +30,7 @@ _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
 _HEAP = "128k"  # of the firmware's process, as on the chip
 _LAST_LINES = 12
+_STILLBORN = 5  # lives that end before they were idle, until nobody tries again
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
 
@@ -102,15 +103,27 @@ class VirtualTerminal:
         return self._process is not None
 
     def power_on(self) -> None:
-        """Start a life of the firmware and run it to its first idle moment (which is long before its idle screen)."""
+        """Start a life of the firmware and run it to its first idle moment (which is long before its idle screen).
+
+        Raises PowerCut; FirmwareGone when it ends, or restarts again and again, before it was idle once.
+        """
+        for _ in range(_STILLBORN):
+            try:
+                self._run_process(self._begin().serve)
+                return
+            except _Restart:
+                continue
+        raise wire.FirmwareGone("E999 the firmware restarted %d times before it was idle: it stays off" % _STILLBORN)
+
+    def _begin(self) -> wire.FirmwareProcess:
         arguments = [self.relay.name, str(self.build_time), *map(str, self.sizes.values())]
         self.lives += 1
         self.trace.note(self.timeline.now_us, "power on")
         self.reader.power_cycle()
         self.display.power_cycle()
-        self._process = wire.FirmwareProcess(arguments, self.heap, self.main)
-        self._register(self._process)
-        self._guard(self._process.serve)
+        process = self._process = wire.FirmwareProcess(arguments, self.heap, self.main)
+        self._register(process)
+        return process
 
     def power_off(self) -> None:
         """Pull the plug. A flash operation in progress has been torn before, by the event that pulled it."""
@@ -129,16 +142,17 @@ class VirtualTerminal:
         self.relay.close()
 
     def _guard(self, step: Callable[..., None], *args) -> None:
-        """Run a step of the firmware; a power cut or a restart within it ends this life. Raises PowerCut."""
+        """Run a step of the firmware; a restart within it begins the next life. Raises PowerCut, FirmwareGone."""
+        try:
+            self._run_process(step, *args)
+        except _Restart:
+            self.power_on()
+
+    def _run_process(self, step: Callable[..., None], *args) -> None:
+        """Run a step; what ends this life passes through."""
         try:
             step(*args)
-        except PowerCut:
-            self.power_off()
-            raise
-        except _Restart:
-            self.power_off()
-            self.power_on()
-        except wire.FirmwareGone:
+        except (PowerCut, _Restart, wire.FirmwareGone):
             self.power_off()
             raise
 
