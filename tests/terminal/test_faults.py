@@ -84,9 +84,8 @@ def test_the_other_slot_is_taken_when_one_bundle_is_damaged(cold):
 
 
 def test_a_firmware_that_restarts_before_it_is_idle_is_given_up(cold):
-    source = (
-        "import sys\nfrom sim import hostlink\nhostlink.connect(sys.argv[1].encode())\nhostlink.say('again')\nhostlink.restart()"
-    )
+    lines = "import sys", "from sim import hostlink", "hostlink.connect(sys.argv[1].encode())"
+    source = "\n".join((*lines, "hostlink.say('again')", "hostlink.restart()"))
     machine.put_in_build("restless_main.py", source.encode())
     cold.terminal.main = "restless_main.py"
     with pytest.raises(wire.FirmwareGone, match="E999"):
