@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run reset demo test mp check soak bench bench-journal bench-swipe replay size heap golden format clean
+.PHONY: help run reset demo test hil mp check soak bench bench-journal bench-swipe replay size heap golden format clean
 help: ## this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
@@ -22,6 +22,9 @@ demo: $(STAMP) ## a scripted morning with faults, compared to the cent; SEED=n f
 
 test: $(STAMP) ## every test, on CPython and on MicroPython; T=path for one file
 	@$(PY) -m pytest $(or $(T),-n 2 --dist loadfile)
+
+hil: $(STAMP) ## the whole-terminal tests on a chip: TARGET=qemu or serial:CONSOLE,PANEL; T=path K=expression
+	@$(PY) -m pytest $(or $(T),tests/terminal) --target $(or $(TARGET),qemu) $(if $(K),-k "$(K)")
 
 mp: $(STAMP) ## one test file on MicroPython alone: T=path, N=name of one test
 	@.venv/bin/micropython tests/mp_run.py $(T) $(N)

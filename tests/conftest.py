@@ -17,14 +17,24 @@ _HANG_S = 240
 
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the exhaustive suites in full")
+    parser.addoption(
+        "--target", default="unix", help="what the whole terminal runs on: unix, qemu, serial:CONSOLE,PANEL"
+    )
     parser.addoption("--golden", action="store_true", help="accept the present pictures as golden")
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--soak"):
-        kept = [item for item in items if not item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    kept = [item for item in items if _is_wanted(item, config)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def _is_wanted(item, config):
+    if item.get_closest_marker("soak") and not config.getoption("--soak"):
+        return False
+    if config.getoption("--target") == "unix":
+        return not item.get_closest_marker("chip")
+    return item.path.parent.name == "terminal" and not item.get_closest_marker("sim")
 
 
 @pytest.hookimpl(tryfirst=True)

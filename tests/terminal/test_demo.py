@@ -10,6 +10,7 @@ import pytest
 from kassette_host import demo
 from kassette_host.demo import plan
 
+pytestmark = pytest.mark.sim  # the morning repeats exactly
 SEEDS = 300
 
 

@@ -6,13 +6,12 @@ import pytest
 from kassette_host import provision
 from kassette_host.sim import bench as bench_module
 from kassette_host.sim import machine, wire
-from kassette_host.sim.bench import Bench
 from kassette_host.sim.cashier import IDLE, PAID, PAID_SALE, TAP
 from kassette_host.virtual.faults import TO_CHIP, TO_HOST
 from kassette_host.virtual.nor import SECTOR
 
 
-def boots_to(cold: Bench, *texts: str) -> str:
+def boots_to(cold, *texts: str) -> str:
     cold.terminal.power_on()
     return cold.cashier.wait(*texts)
 
@@ -22,7 +21,7 @@ def boots_to(cold: Bench, *texts: str) -> str:
 
 def test_no_settings(cold):
     for sector in range(2):
-        cold.terminal.partition(wire.SETTINGS).erase(sector)
+        cold.partition(wire.SETTINGS).erase(sector)
     boots_to(cold, "NO SETTINGS")
     cold.terminal.press("5#")
     assert "NO SETTINGS" in cold.terminal.screen
@@ -30,18 +29,18 @@ def test_no_settings(cold):
 
 
 def test_settings_with_a_flipped_bit_come_from_their_other_copy(cold):
-    cold.chip.memory[100] ^= 1
+    cold.flip(wire.SETTINGS, 100)
     boots_to(cold, IDLE)
 
 
 def test_settings_whose_both_copies_are_damaged(cold):
-    cold.chip.memory[100] ^= 1
-    cold.chip.memory[SECTOR + 100] ^= 1
+    cold.flip(wire.SETTINGS, 100)
+    cold.flip(wire.SETTINGS, SECTOR + 100)
     boots_to(cold, "SETTINGS DAMAGED")
 
 
 def test_no_journal(cold):
-    journal = cold.terminal.partition(wire.JOURNAL)
+    journal = cold.partition(wire.JOURNAL)
     for sector in range(journal.size // SECTOR):
         journal.erase(sector)
     boots_to(cold, "NO JOURNAL FOUND")
@@ -61,28 +60,28 @@ def test_the_journal_of_another_terminal(cold):
         shop_name="x",
         shop_name_ascii="x",
     )
-    provision.install(cold.terminal.partition(wire.SETTINGS), other)
+    provision.install(cold.partition(wire.SETTINGS), other)
     boots_to(cold, "JOURNAL IS FOREIGN", "WRONG JOURNAL KEY")
 
 
+@pytest.mark.sim
 def test_both_bundles_damaged_say_so_in_the_log(cold):
-    at, _ = bench_module.offsets(bench_module.JOURNAL_SIZE)[wire.BUNDLE_A]
-    cold.chip.memory[at + 1000] ^= 1
+    cold.flip(wire.BUNDLE_A, 1000)
     with pytest.raises(wire.FirmwareGone):
         cold.terminal.power_on()
     assert list(cold.terminal.log) == ["E704 bundle A is not whole", "E704 bundle B is not whole"]
 
 
 def test_the_other_slot_is_taken_when_one_bundle_is_damaged(cold):
-    places = bench_module.offsets(bench_module.JOURNAL_SIZE)
-    a, size = places[wire.BUNDLE_A]
-    b, _ = places[wire.BUNDLE_B]
-    cold.chip.memory[b : b + size] = cold.chip.memory[a : a + size]
-    cold.chip.memory[a + 1000] ^= 1
+    program = bytearray(cold.partition(wire.BUNDLE_A).size)
+    cold.partition(wire.BUNDLE_A).read(0, program)
+    cold.partition(wire.BUNDLE_B).program(0, program)
+    cold.flip(wire.BUNDLE_A, 1000)
     boots_to(cold, IDLE)
     assert cold.cashier.sell(cold.cards[0], 850) == PAID_SALE
 
 
+@pytest.mark.sim
 def test_a_firmware_that_restarts_before_it_is_idle_is_given_up(cold):
     lines = "import sys", "from sim import hostlink", "hostlink.connect(sys.argv[1].encode())"
     source = "\n".join((*lines, "hostlink.say('again')", "hostlink.restart()"))
@@ -186,8 +185,8 @@ def test_a_printer_in_trouble(bench, broken, mended, text):
 # --- the journal
 
 
-def test_a_full_journal_refuses_before_the_card_is_touched():
-    with Bench(journal_size=16 * SECTOR) as bench:
+def test_a_full_journal_refuses_before_the_card_is_touched(new_bench):
+    with new_bench(journal_size=16 * SECTOR) as bench:
         sold = 0
         while True:
             bench.cashier.key_in(1)
@@ -211,7 +210,7 @@ def test_a_full_journal_refuses_before_the_card_is_touched():
 
 def test_no_secret_is_in_the_log_or_on_the_console(bench):
     bench.cashier.sell(bench.cards[0], 850)
-    text = " ".join(bench.terminal.log) + bench.terminal._process.printed
+    text = " ".join(bench.terminal.log) + bench.terminal.printed
     share = bench_module.share()
     for secret in (share.journal_root, share.drbg_seed, share.debit_keys[0][1], bench.cards[0].uid):
         assert secret.hex() not in text.lower()

@@ -50,8 +50,8 @@ def boot_and_settle(bench: Bench) -> str:
     return said
 
 
-def one_cut(seed: int, event: int) -> str:
-    bench = Bench(seed)
+def one_cut(new_bench, seed: int, event: int) -> str:
+    bench = new_bench(seed)
     try:
         with bench:
             bench.cashier.sell(bench.cards[1], 300)
@@ -72,10 +72,11 @@ def one_cut(seed: int, event: int) -> str:
             books.check(bench)
             return "%s %s" % (cut.kind, said)
     except BaseException as error:
-        error.add_note("replay: one_cut(seed=%d, event=%d)" % (seed, event))
+        error.add_note("replay: one_cut(new_bench, seed=%d, event=%d)" % (seed, event))
         raise
 
 
+@pytest.mark.sim
 def test_events_of_a_sale_are_as_many_as_the_sample_draws_from(bench):
     assert cut_in_a_sale(bench, 10**9) is None
     assert 800 < bench.terminal.plug.count < 3 * _EVENTS
@@ -127,9 +128,10 @@ def test_a_second_cut_while_the_card_is_awaited_does_not_tell_of_the_sale_before
     books.check(bench)
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("is_cured", [True, False], ids=["for-a-moment", "for-good"])
-def test_a_flash_that_takes_no_outcome_never_leaves_a_charged_card_unmentioned(is_cured):
-    with Bench() as bench:
+def test_a_flash_that_takes_no_outcome_never_leaves_a_charged_card_unmentioned(new_bench, is_cured):
+    with new_bench() as bench:
         bench.cashier.sell(bench.cards[1], 300)
         bench.cashier.key_in(AMOUNT)
         bench.cashier.wait(TAP)
@@ -164,15 +166,15 @@ def test_a_flash_that_takes_no_outcome_never_leaves_a_charged_card_unmentioned(i
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_twenty_random_cuts(seed):
-    one_cut(seed, random.Random(seed).randint(1, 900))
+def test_twenty_random_cuts(new_bench, seed):
+    one_cut(new_bench, seed, random.Random(seed).randint(1, 900))
 
 
 @pytest.mark.soak
-def test_two_hundred_random_cuts():
+def test_two_hundred_random_cuts(new_bench):
     said = {}
     for seed in range(1000, 1200):
-        result = one_cut(seed, random.Random(seed).randint(1, 900))
+        result = one_cut(new_bench, seed, random.Random(seed).randint(1, 900))
         said[result] = said.get(result, 0) + 1
         print("\r%3d of 200 cuts" % (seed - 999), end="", flush=True)
     print("\n", said)

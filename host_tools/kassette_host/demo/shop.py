@@ -3,13 +3,14 @@
 import pathlib
 import shutil
 import tempfile
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 from kassette_host import BUILD
 from kassette_host.backoffice.keystore import KEY_VERSION
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.demo.plan import CARDS
-from kassette_host.provision import terminal_share
+from kassette_host.provision import TerminalShare, terminal_share
 from kassette_host.sim import bench, wire
 from kassette_host.sim.machine import VirtualTerminal, prepare_process
 from kassette_host.virtual.desfire import DesfireCard, activate
@@ -31,7 +32,7 @@ class DemoShop:
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="kassette-demo-"))
         if _KEYS.exists():
             shutil.copytree(_KEYS, self._directory, dirs_exist_ok=True)
-        self.terminal: VirtualTerminal | None = None
+        self.terminal: Any = None
         self.office = BackOffice(
             Config(
                 self._directory,
@@ -47,19 +48,22 @@ class DemoShop:
         self.keys = self.office.keys
         self.store = self.office.store
         self.office.enrol_terminal(TERMINAL, JOURNAL_ID, 1, "Counter 1", "Demo")
-        self.chip = NorChip(bench.chip_size(bench.JOURNAL_SIZE), seed=seed)
-        self.share = self._share()
-        bench.install(self.chip, self.share, bench.JOURNAL_SIZE)
-        prepare_process()
         ports = self.office.start()
-        place = ("127.0.0.1", ports.terminals)
-        self.terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, place, trace)
-        self.terminal.build_time = MORNING - 86_400  # whatever commit is played, the morning is the same
-        draw = self.terminal.random.randbytes
+        self.terminal, draw = self._install(seed, ("127.0.0.1", ports.terminals), trace)
         self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(CARDS)]
         issue = self.office.issuer.issue_card
         self.card_ids = [issue(activate(card), card.uid, OPENING_MINOR) for card in self.cards]
         self._keep_keys()
+
+    def _install(self, seed: int, office: tuple[str, int], trace: TextIO | None) -> tuple[Any, Callable[[int], bytes]]:
+        """The provisioned terminal, and where the cards' random bytes come from."""
+        self.share = self._share(8443)
+        self.chip = NorChip(bench.chip_size(bench.JOURNAL_SIZE), seed=seed)
+        bench.install(self.chip, self.share, bench.JOURNAL_SIZE)
+        prepare_process()
+        terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, office, trace)
+        terminal.build_time = MORNING - 86_400  # whatever commit is played, the morning is the same
+        return terminal, terminal.random.randbytes
 
     def _keep_keys(self) -> None:
         """Making RSA keys takes longer than the morning."""
@@ -76,7 +80,7 @@ class DemoShop:
         """The back office's time is the terminal's: u32 seconds."""
         return MORNING + (self.terminal.now_ms // 1000 - 3600 if self.terminal else 0)
 
-    def _share(self):
+    def _share(self, port: int) -> TerminalShare:
         return terminal_share(
             self.office.pki,
             self.keys.journal_master,
@@ -86,7 +90,7 @@ class DemoShop:
             debit_keys=((KEY_VERSION, self.keys.purse_masters[_DEBIT_KEY]),),
             drbg_seed=b"the seed of a public demonstrati",
             signer_modulus=self.keys.signer_modulus,
-            port=8443,
+            port=port,
             utc_offset_min=0,
             shop_name="春和园小卖部",
             shop_name_ascii="CHUNHE STORE",

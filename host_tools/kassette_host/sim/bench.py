@@ -11,7 +11,7 @@ from kassette_host.pki import Pki
 from kassette_host.sim import machine, wire
 from kassette_host.sim.cashier import Cashier
 from kassette_host.virtual.desfire import DesfireCard
-from kassette_host.virtual.nor import SECTOR, NorChip
+from kassette_host.virtual.nor import SECTOR, NorChip, NorPartition
 from kassette_host.virtual.pn532_pty import PUBLIC_MASTERS, demo_card
 
 TERMINAL = 0x4B530001
@@ -118,11 +118,22 @@ class Bench:
         return self.start()
 
     def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.terminal.close()
+
+    def partition(self, number: int) -> NorPartition:
+        """One partition of the flash, as the firmware sees it."""
+        return self.terminal.partition(number)
+
+    def flip(self, number: int, at: int) -> None:
+        """One bit of a partition turns."""
+        self.chip.memory[self.partition(number).offset + at] ^= 1
 
     def entries(self) -> list[journal.Entry]:
         """Every record in the journal, the oldest first."""
-        flash = self.terminal.partition(wire.JOURNAL)
+        flash = self.partition(wire.JOURNAL)
         image = bytearray(flash.size)
         flash.read(0, image)
         return list(journal.read_image(bytes(image), share().journal_root, TERMINAL, JOURNAL_ID))

@@ -3,7 +3,9 @@
 Knows the terminal only as people do: by the English lines of its screen. Every wait is virtual time.
 """
 
-from kassette_host.sim.machine import VirtualTerminal
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from kassette_host.sim.power import PowerCut
 
 IDLE = "A bal. B slip C total"
@@ -22,10 +24,26 @@ _REACH_MS = 400  # from the prompt to the card at the reader
 _LIMIT_MS = 120_000
 
 
+class Terminal(Protocol):
+    """What a person sees of a terminal and does to it, simulated or on a chip."""
+
+    display: Any
+
+    def run_ms(self, ms: float) -> None: ...
+
+    def run_until(self, condition: Callable[[], Any], limit_ms: int = ...) -> Any: ...
+
+    def press(self, keys: str) -> None: ...
+
+    def tap(self, card) -> None: ...
+
+    def take(self, card) -> None: ...
+
+
 class Cashier:
     """`at_power_cut` is called with each PowerCut, before the plug goes back in."""
 
-    def __init__(self, terminal: VirtualTerminal):
+    def __init__(self, terminal: Terminal):
         self.terminal = terminal
         self.cuts: list[PowerCut] = []
 

@@ -343,6 +343,11 @@ class VirtualTerminal:
         """One partition of the flash, as the firmware sees it."""
         return self._partitions[number]
 
+    @property
+    def printed(self) -> str:
+        """What the firmware's process printed by itself in this life: nothing, unless something went wrong."""
+        return self._process.printed if self._process else ""
+
     def deliver(self, channel: int, data: bytes) -> None:
         """Bytes for the firmware on any channel of the wire; they reach it when it is idle next."""
         self._deliveries.append((channel, data))

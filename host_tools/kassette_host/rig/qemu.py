@@ -1,0 +1,209 @@
+"""An emulated ESP32: $KASSETTE_QEMU as a process, its three UARTs and its monitor as sockets, its flash as a file.
+
+The emulator is a qemu-system-xtensa that knows the machine `esp32-picsimlab` (the public fork lcgamboa/qemu). With
+$KASSETTE_QEMU_ARGS more arguments are given to it. It connects to sockets that are open before it starts, so that not a
+byte of the boot is lost; between two calls of the rig it stands still (the monitor's `stop` and `cont`).
+"""
+
+import ctypes
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from kassette_host.rig.chip import ChipGone
+
+QEMU, ARGUMENTS, IMAGE = "KASSETTE_QEMU", "KASSETTE_QEMU_ARGS", "KASSETTE_ESP32_IMAGE"
+SSID = "PICSimLabWifi"  # the only network that the emulated radio hears
+HOST = "192.168.4.2"  # this machine, as the emulated chip sees it
+_NET_ID = "net0"
+_MACHINE = [
+    *("-M", "esp32-picsimlab", "-display", "none"),
+    *("-global", "driver=timer.esp32.timg,property=wdt_disable,value=true"),
+]
+_CONNECT_S = 60
+_LAST_BYTES = 2000
+_CHUNK = 65536
+_PR_SET_PDEATHSIG = 1
+_NICE = 10
+
+
+def missing() -> str:
+    """Why there is no emulated chip here; empty when there is one."""
+    unset = [name for name in (QEMU, IMAGE) if not os.environ.get(name)]
+    return (
+        "%s unset: an ESP32-capable qemu-system-xtensa, and MicroPython's image" % " and ".join(unset) if unset else ""
+    )
+
+
+def _die_with_the_rig() -> None:
+    """In the emulator's process: it would run on after a rig that was killed, and the rig's devices go before it."""
+    os.nice(_NICE)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class SocketLine:
+    """One end of an AF_UNIX stream as a UART."""
+
+    def __init__(self, sock: socket.socket):
+        self._socket = sock
+        sock.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def receive(self) -> bytes:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise ChipGone("the emulator has closed a line")
+        return data
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.setblocking(True)
+            self._socket.sendall(data)
+            self._socket.setblocking(False)
+        except OSError:
+            raise ChipGone("the emulator takes no bytes")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Qemu:
+    """See `rig.chip.Chip`. `icount`: the argument of -icount, as `shift=3` for 8 ns an instruction; empty: none."""
+
+    def __init__(self, flash_file: Path, icount: str = "shift=3", has_radio: bool = True):
+        self.flash_file = flash_file
+        self.icount = icount
+        self.has_radio = has_radio
+        self.lines: list[SocketLine] = []
+        self._process: subprocess.Popen | None = None
+        self._monitor: socket.socket | None = None
+        self._heard = b""
+        self._directory = tempfile.TemporaryDirectory(prefix="kassette-rig-")
+        self._said = Path(self._directory.name) / "said"
+
+    def start(self) -> None:
+        listeners = [self._listen("uart%d" % number) for number in range(3)] + [self._listen("monitor")]
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=_die_with_the_rig,
+            )
+        try:
+            *lines, monitor = [self._accept(listener) for listener in listeners]
+        finally:
+            for listener in listeners:
+                listener.close()
+        self.lines = [SocketLine(line) for line in lines]
+        monitor.settimeout(_CONNECT_S)
+        self._monitor = monitor
+        self._read_monitor()
+        self._ask("qmp_capabilities")
+
+    def _command(self) -> list[str]:
+        folder = self._directory.name
+        command = [os.environ[QEMU], *_MACHINE, *shlex.split(os.environ.get(ARGUMENTS, ""))]
+        command += ["-S", "-drive", "file=%s,if=mtd,format=raw,cache=unsafe" % self.flash_file]
+        for number in range(3):
+            command += ["-serial", "unix:%s/uart%d" % (folder, number)]
+        command += ["-qmp", "unix:%s/monitor" % folder]
+        if self.icount:
+            command += ["-icount", self.icount]
+        if self.has_radio:
+            command += ["-nic", "user,model=esp32_wifi,id=%s,net=192.168.4.0/24" % _NET_ID]
+        return command
+
+    def _listen(self, name: str) -> socket.socket:
+        path = Path(self._directory.name) / name
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        listener.listen(1)
+        listener.settimeout(0.25)
+        return listener
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        assert self._process
+        for _ in range(4 * _CONNECT_S):
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                if self._process.poll() is not None:
+                    break
+        said = self._last_words()
+        self.kill()
+        raise ChipGone("the emulator did not start: " + said)
+
+    def _last_words(self) -> str:
+        return self._said.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL: the file has what the emulated flash had."""
+        if self._process:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._process.wait()
+            self._process = None
+        for line in self.lines:
+            line.close()
+        self.lines = []
+        if self._monitor:
+            self._monitor.close()
+            self._monitor = None
+            self._heard = b""
+
+    def close(self) -> None:
+        self.kill()
+        self._directory.cleanup()
+
+    # --- the monitor
+
+    def hold(self) -> None:
+        self._ask("stop")
+
+    def go_on(self) -> None:
+        self._ask("cont")
+
+    def set_radio(self, is_up: bool) -> None:
+        self._ask("set_link", name=_NET_ID, up=is_up)
+
+    def _ask(self, command: str, **arguments) -> dict:
+        message = json.dumps({"execute": command, "arguments": arguments}) + "\n"
+        try:
+            assert self._monitor
+            self._monitor.sendall(message.encode())
+            while True:
+                answer = self._read_monitor()
+                if "error" in answer:
+                    raise RuntimeError("the emulator refused %s: %s" % (command, answer["error"].get("desc")))
+                if "return" in answer:
+                    return answer
+        except OSError:
+            raise ChipGone(self._last_words())
+
+    def _read_monitor(self) -> dict:
+        assert self._monitor
+        while b"\n" not in self._heard:
+            data = self._monitor.recv(_CHUNK)
+            if not data:
+                raise ChipGone("the emulator ended: " + self._last_words())
+            self._heard += data
+        line, self._heard = self._heard.split(b"\n", 1)
+        return json.loads(line)

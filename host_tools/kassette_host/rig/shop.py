@@ -1,0 +1,69 @@
+"""A terminal on a chip with a real back office: the morning's shop (`demo.shop`), its terminal emulated."""
+
+import pathlib
+import random
+import tempfile
+from collections.abc import Callable
+from typing import TextIO
+
+from kassette_host import journal
+from kassette_host.demo.shop import MORNING, DemoShop
+from kassette_host.image.build import Network
+from kassette_host.rig import qemu
+from kassette_host.rig.bench import FlashFile, flash_of, scratch
+from kassette_host.rig.machine import ChipTerminal
+from kassette_host.rig.relay import TcpRelay
+from kassette_host.sim import bench, wire
+from kassette_host.sim.cashier import Cashier
+from kassette_host.virtual.nor import NorPartition
+
+
+class ChipShop(DemoShop):
+    """Also a bench (`rig.bench.ChipBench`) for what tests compare. The network is down until `terminal.relay.is_up`."""
+
+    def __init__(self, seed: int = 0, icount: str = "shift=3", ssid: str = qemu.SSID):
+        self._icount = icount
+        self._ssid = ssid
+        self._scratch = tempfile.TemporaryDirectory(prefix="kassette-chip-", dir=scratch())
+        super().__init__(seed)
+        self.cashier = Cashier(self.terminal)
+
+    def _install(
+        self, seed: int, office: tuple[str, int], trace: TextIO | None
+    ) -> tuple[ChipTerminal, Callable[[int], bytes]]:
+        relay = TcpRelay(office)
+        relay.is_up = False
+        self.share = self._share(relay.port)
+        path = pathlib.Path(self._scratch.name) / "flash.bin"
+        self.flash = FlashFile(path, flash_of(self.share, Network(self._ssid, "", qemu.HOST), bench.JOURNAL_SIZE))
+        self.emulator = qemu.Qemu(path, self._icount)
+        return ChipTerminal(self.emulator, relay), random.Random(seed).randbytes
+
+    def _now(self) -> int:
+        return MORNING + (self.terminal.now_ms // 1000 if self.terminal else 0)
+
+    def start(self) -> "ChipShop":
+        """Power on and wait for the idle screen."""
+        self.terminal.power_on()
+        self.cashier.wait_idle()
+        return self
+
+    def partition(self, number: int) -> NorPartition:
+        """One partition of the flash as it lies there."""
+        return self.flash.partition(number)
+
+    def journal_image(self) -> bytes:
+        flash = self.partition(wire.JOURNAL)
+        image = bytearray(flash.size)
+        flash.read(0, image)
+        return bytes(image)
+
+    def entries(self) -> list[journal.Entry]:
+        """Every record in the journal, the oldest first."""
+        share = self.share
+        return list(journal.read_image(self.journal_image(), share.journal_root, share.terminal, share.journal_id))
+
+    def close(self) -> None:
+        super().close()
+        self.emulator.close()
+        self._scratch.cleanup()
