@@ -11,11 +11,11 @@ from struct import pack_into, unpack_from
 
 import machine
 import micropython
-from esp32_bench import raw
 from micropython import const
 from network import WLAN
 from shared.signal import Signal
 
+from __main__ import counts, open_partition
 from kassette.errors import Fault
 
 _E_PROGRAM = const(406)
@@ -76,18 +76,18 @@ class Flash:
     """`hal.Flash` over a partition. The form of `writeblocks` without an offset would erase first."""
 
     def __init__(self, label):
-        self._partition, self.read = raw.open_partition(label)
+        self._partition, self.read = open_partition(label)
         self.size = self._partition.info()[3]
 
     def program(self, at, data):
-        raw.counts[1] += 1
+        counts[1] += 1
         try:
             self._partition.writeblocks(0, data, at)
         except OSError:
             raise Fault(_E_PROGRAM, at)
 
     def erase(self, sector):
-        raw.counts[2] += 1
+        counts[2] += 1
         try:
             self._partition.ioctl(6, sector)
         except OSError:

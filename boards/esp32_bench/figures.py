@@ -6,12 +6,13 @@ from struct import pack
 
 import esp32
 import micropython
-from esp32_bench import raw
+
+from __main__ import counts
 
 
 def collect(dropped: int) -> bytes:
-    """Nine u32: gc.mem_alloc, gc.mem_free; of the system's heap free, largest piece, least ever free; flash reads,
-    programs, erases; panel frames dropped.
+    """Eight u32: gc.mem_alloc, gc.mem_free; of the system's heap free, largest piece; flash reads, programs, erases;
+    panel frames dropped.
 
     The collector's own account goes to the REPL's UART: the largest free piece in it can't be tried for on this port,
     where a failed trial makes the heap grow.
@@ -20,5 +21,5 @@ def collect(dropped: int) -> bytes:
     gc.collect()
     micropython.mem_info()
     regions = esp32.idf_heap_info(esp32.HEAP_DATA)
-    system = sum([r[1] for r in regions]), max([r[2] for r in regions]), sum([r[3] for r in regions])
-    return pack("<9I", gc.mem_alloc(), gc.mem_free(), *system, *raw.counts, dropped)
+    system = sum([region[1] for region in regions]), max([region[2] for region in regions])
+    return pack("<8I", gc.mem_alloc(), gc.mem_free(), *system, *counts, dropped)

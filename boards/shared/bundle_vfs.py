@@ -68,7 +68,7 @@ class _File(io.IOBase):
         return 255 if op == 11 else 0 if op == 4 else -1  # 11: how much the loader may read at once
 
 
-class BundleVfs:
+class BundleVfs(object):  # noqa: UP004  with a base, the linker leaves alone what only the interpreter calls
     def __init__(self, read):
         self._read = read
         self._slot = bytearray(12)

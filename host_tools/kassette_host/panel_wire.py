@@ -15,7 +15,7 @@ DISPLAY = 0x02  # I2C address u8, the bytes of one write
 TONE = 0x03  # Hz u16; 0: silence
 LED = 0x04  # level u8
 PRINT = 0x05  # 0 u8, bytes for the printer
-FIGURES = 0x06  # version u8, nine u32: boards/esp32_bench/figures.py
+FIGURES = 0x06  # version u8, eight u32: boards/esp32_bench/figures.py
 # panel -> terminal
 THERE = 0x81  # version u8: the panel is there
 KEYS = 0x82  # u16, what is pressed now: bit 4 * row + column

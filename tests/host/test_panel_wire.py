@@ -91,8 +91,8 @@ def test_figures_come_as_numbers(cable):
     panel, sent, _ = cable
     panel.ask_figures()
     assert wire.Parser().feed(bytes(sent)) == [(wire.ASK_FIGURES, b"")]
-    panel.receive(wire.frame(wire.FIGURES, struct.pack("<B9I", 1, *range(9))))
-    assert panel.figures[0].frames_dropped == 8 and panel.figures[0].heap_live == 0
+    panel.receive(wire.frame(wire.FIGURES, struct.pack("<B8I", 1, *range(8))))
+    assert panel.figures[0].frames_dropped == 7 and panel.figures[0].heap_live == 0
 
 
 def test_an_unplugged_panel_says_and_does_nothing(cable):

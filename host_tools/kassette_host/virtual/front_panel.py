@@ -18,7 +18,6 @@ class Figures(NamedTuple):
     heap_free: int  # with what the heap could still grow by
     system_free: int
     system_largest: int
-    system_least_free: int
     flash_reads: int
     flash_programs: int
     flash_erases: int
@@ -82,7 +81,7 @@ class FrontPanel:
         elif kind == wire.PRINT:
             self.printer.receive(body[1:])
         elif kind == wire.FIGURES:
-            self.figures.append(Figures(*struct.unpack_from("<9I", body, 1)))
+            self.figures.append(Figures(*struct.unpack_from("<8I", body, 1)))
 
     def _send(self, data: bytes) -> None:
         if not self.is_silent:

@@ -1,7 +1,9 @@
 """What `hal.Flash` of the bench board makes of a chip that reports errors: a line each."""
 
 import esp32
-from esp32_bench.board import Flash
+from esp32_bench.raw import counts, open_partition  # noqa: F401  as main.py has it, for the board
+
+from esp32_bench.board import Flash  # isort: skip
 
 from kassette.errors import Fault
 

@@ -14,7 +14,10 @@ _RX_DATA = 1
 class UART(io.IOBase):
     IRQ_RX = 1
 
-    def __init__(self, number, baudrate, tx=-1, rx=-1):
+    def __init__(self, number, baudrate=115200, tx=-1, rx=-1, rxbuf=0):
+        if rxbuf:  # the real one loses its `irq` by it
+            assert rxbuf < 1 << 16
+            return  # nothing but a piece of the system's heap
         assert number in (1, 2) and tx >= 0 and rx >= 0 and tx != rx
         self.rates = [baudrate]
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -26,6 +29,9 @@ class UART(io.IOBase):
     def init(self, baudrate):
         assert 1200 <= baudrate <= 3_000_000
         self.rates.append(baudrate)
+
+    def deinit(self):
+        assert not hasattr(self, "_socket")
 
     def irq(self, handler, trigger):
         assert callable(handler) and trigger == UART.IRQ_RX

@@ -4,6 +4,7 @@ The root stays mounted, because the stand-ins read their files there; and they a
 nothing on the path but the bundle.
 """
 
+import os
 import sys
 
 import esp32  # noqa: F401
@@ -21,5 +22,6 @@ class _Vfs:
 
 
 sys.modules["vfs"] = _Vfs
-sys.path.insert(0, sys.argv[1])
-import main  # noqa: E402, F401
+os.chdir(sys.argv[1])
+with open("main.py") as _file:
+    exec(_file.read())
