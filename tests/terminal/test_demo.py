@@ -60,6 +60,7 @@ def test_a_cent_too_much_on_a_card_is_a_difference():
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 def test_three_hundred_mornings_two_at_a_time():
     def one(seed):
         command = [sys.executable, "-m", "kassette_host", "demo", "--quiet", "--seed", str(seed)]

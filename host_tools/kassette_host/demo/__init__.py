@@ -24,7 +24,7 @@ def play(seed: int, trace=None, told=lambda row: None) -> tuple[DemoShop, Mornin
         assert shop.terminal
         morning = Morning(shop.terminal, shop.cards, seed, told)
         morning.run()
-        shop.terminal.run_until(lambda: _is_synchronous(shop), _SYNC_MS)
+        shop.terminal.run_until(lambda: is_synchronous(shop), _SYNC_MS)
         shop.terminal.run_until(lambda: shop.terminal and not shop.terminal.printer.current, _SYNC_MS)
         return shop, morning, reconcile(shop)
     except BaseException:
@@ -32,7 +32,7 @@ def play(seed: int, trace=None, told=lambda row: None) -> tuple[DemoShop, Mornin
         raise
 
 
-def _is_synchronous(shop: DemoShop) -> bool:
+def is_synchronous(shop: DemoShop) -> bool:
     """Whether the back office has every record."""
     from kassette_host import journal
     from kassette_host.backoffice import register
