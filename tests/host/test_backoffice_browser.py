@@ -7,6 +7,7 @@ from playwright.sync_api import sync_playwright
 from uploads import body, journal_till, raw_slots
 
 from kassette_host.backoffice import register
+from kassette_host.backoffice.accounts import Terms
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.provision import journal_root
 from kassette_host.virtual.desfire import DesfireCard, activate
@@ -14,7 +15,19 @@ from kassette_host.virtual.desfire import DesfireCard, activate
 pytestmark = pytest.mark.browser
 _TERMINAL, _JOURNAL = 0x4B530001, 1
 _HANG_MS = 60_000
-_PAGES = ("", "terminals", "slips", "slips/4B530001/1/1", "cards", "cards/1", "ledger", "mismatches", "audit")
+_PAGES = (
+    "",
+    "terminals",
+    "slips",
+    "slips/4B530001/1/1",
+    "cards",
+    "cards/1",
+    "accounts",
+    "accounts/1",
+    "ledger",
+    "mismatches",
+    "audit",
+)
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-quic"]
 
@@ -28,6 +41,7 @@ def shop(tmp_path):
     till = journal_till(_TERMINAL, _JOURNAL, journal_root(office.keys.journal_master, _TERMINAL, 1))
     chip = DesfireCard(bytes([4, 0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6]))
     card_id = office.issuer.issue_card(activate(chip), chip.uid, 50_000)
+    office.accounts.open("90471100001234569", 20_000, Terms(START + 10**8, day_limit_minor=50_000), pin="2468")
     with office.store.reading() as db:
         card = Card(card_id, chip.uid, register.card(db, card_id).number, 50_000)
     yield office, till, card, "http://127.0.0.1:%d/office/" % office.start().pages

@@ -16,17 +16,19 @@ import urllib.parse
 
 import pytest
 import trustme
+from account_world import AccountTill
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from ledger_world import START, TORN_DONE, Card
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from uploads import body, head_only, journal_till, raw_slots
+from uploads import NONCE, body, head_only, journal_till, raw_slots
 
-from kassette.codec import upload
+from kassette.codec import authorise, upload
 from kassette_host import pki as pki_module
 from kassette_host.backoffice import register
+from kassette_host.backoffice.accounts import Terms
 from kassette_host.backoffice.intake import MAX_BODY
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.provision import journal_root
@@ -474,3 +476,47 @@ def test_another_applications_routes_come_first_and_ours_can_be_mounted_there(tm
     alone = BackOffice(Config(tmp_path / "alone", "passphrase", terminal_port=0, page_port=None, synchronous="OFF"))
     assert alone.start().pages == 0
     alone.close()
+
+
+def test_a_sale_on_an_account_from_the_question_to_the_books(tmp_path):
+    shop = Shop(tmp_path)
+    number = "90471100001234569"
+    account = shop.office.accounts.open(number, 10_000, Terms(START + 10**8), pin="2468")
+    heard = []
+    shop.office.subscribe(heard.append)
+    till = AccountTill(_TERMINAL, shop.till.journal, shop.office.keys, _JOURNAL)
+    serial, slip = till.intend_on(number, 6_000)
+    asked = till.question(number, 6_000, serial, slip, pin="2468", nonce=NONCE)
+    status, answer = shop.post(asked, path="/v1/authorise")
+    modulus = shop.office.keys.signer_modulus
+    assert status == 200
+    assert authorise.open_answer(answer, modulus, _TERMINAL, _JOURNAL, serial, 6_000, NONCE)[:3] == (0, 4_000, 3)
+    assert shop.terms()["authorised"] == 6_000 and heard[-1]["what"] == "authorisation"
+    till.commit(serial, slip)
+    assert shop.post(body(till, raw_slots(till)))[0] == 200
+    terms = shop.terms()
+    assert (terms["authorised"], terms["accounts"], terms["takings"], terms["holds"]) == (0, 4_000, 6_000, True)
+    told = json.loads(shop.get("/api/accounts/%d" % account)[1])
+    assert told["label"] == "•••• 4569" and told["authorisations"][0]["journal_says"] == "committed"
+    records = json.loads(shop.get("/api/slips/%08X/%d/%d" % (_TERMINAL, _JOURNAL, slip))[1])["records"]
+    assert records[0]["facts"]["entry"] == "stripe" and records[1]["facts"]["approved"] == "online"
+    for path in ("/office/accounts", "/office/accounts/%d" % account, "/office/slips", "/office/ledger"):
+        status, page = shop.get(path)
+        assert (status == 200 and number.encode() not in page and b"4569" in page) or path == "/office/ledger"
+    assert shop.get("/office/accounts/99")[0] == shop.get("/api/accounts/x")[0] == 404
+    shop.office.close()
+
+
+def test_a_question_that_is_none_is_refused(tmp_path):
+    shop = Shop(tmp_path)
+    till = AccountTill(_TERMINAL, shop.till.journal, shop.office.keys, _JOURNAL)
+    asked = till.question("90471100001234569", 100, 1, 1)
+    stranger = shop.context(_TERMINAL + 1)
+    for data, context, status, word in (
+        (asked + b"0", None, 413, "too_large"),
+        (asked[:-1], None, 400, "malformed"),
+        (asked, stranger, 403, "wrong_terminal"),
+    ):
+        found, answer = shop.post(data, context, path="/v1/authorise")
+        assert (found, json.loads(answer)["error"]) == (status, word)
+    shop.office.close()

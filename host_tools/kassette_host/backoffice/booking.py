@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kassette.codec import records
-from kassette_host.backoffice import decode, evidence, mismatch, rules, settlement
+from kassette_host.backoffice import account_booking, decode, evidence, mismatch, rules, settlement
 from kassette_host.backoffice.card_record import DEBIT, CardRecord, parse
 from kassette_host.backoffice.register import card_seen
 from kassette_host.backoffice.settlement import Key
@@ -53,7 +53,11 @@ def book(books: Books, entry: Entry) -> None:
 
 def _intent(books: Books, entry: Entry) -> None:
     intent = decode.intent(entry.payload)
-    card = card_seen(books, entry.key, intent)
+    if intent.is_on_account:
+        medium = account_booking.facts(books, entry.key, intent)
+    else:
+        medium = {"card": card_seen(books, entry.key, intent)}
+    card = medium["card"]
     if intent.amount <= 0:
         _report(books, mismatch.AMOUNT, entry, intent.slip, "an amount of %d: nothing is booked" % intent.amount, card)
     if intent.currency != books.currency:
@@ -62,7 +66,7 @@ def _intent(books: Books, entry: Entry) -> None:
     facts = {
         "slip": intent.slip,
         "attempt": intent.attempt,
-        "card": card,
+        **medium,
         "amount": intent.amount,
         "currency": intent.currency,
         "bookable": intent.amount > 0 and intent.currency == books.currency,
@@ -74,6 +78,10 @@ def _intent(books: Books, entry: Entry) -> None:
         "said": rules.OPEN,
     }
     told = settlement.find(books.db, entry.key)
+    if intent.is_on_account and told is None:
+        settlement.add(books, entry.key, **facts)
+        settlement.settle(books, entry.key)
+        return
     if told is None:
         proof, source = evidence.proof_for(books.db, entry.key, card, intent.sequence)
         settlement.add(books, entry.key, **facts, proof=proof, proof_source=source)
@@ -102,6 +110,9 @@ def _committed(books: Books, entry: Entry, intent, values: tuple) -> None:
     if not _accept(books, entry, intent, rules.COMMITTED):
         return
     settlement.learn(books, _key(intent), said=rules.COMMITTED, said_late=False)
+    if not intent.card:
+        account_booking.cover(books, intent)
+        return
     if intent.proof == rules.NOT_DEBITED:  # another record has its place on the card: `claim` lists that
         settlement.learn(books, _key(intent), proof=rules.UNPROVEN, proof_source="")
     record = _record_of(intent, balance_after, sequence)
@@ -118,6 +129,9 @@ def _record_of(intent, balance_after: int, sequence: int) -> CardRecord:
 
 def _late_commit(books: Books, entry: Entry, intent, values: tuple) -> None:
     _time, _serial, slip, balance_after, sequence, raw = values
+    if not intent.card:
+        _report(books, mismatch.OUTCOME, entry, slip, "a late commit of a sale on an account")
+        return
     if _accept(books, entry, intent, rules.COMMITTED):
         settlement.learn(books, _key(intent), said=rules.COMMITTED, said_late=True)
     record = parse(raw)
@@ -151,6 +165,8 @@ def _decision(books: Books, entry: Entry, intent, values: tuple) -> None:
         _report(books, mismatch.OUTCOME, entry, intent.slip, "a decision when it was %s" % intent.said, intent.card)
     elif intent.decision == rules.UNDECIDED:
         settlement.learn(books, _key(intent), decision=decision)
+        if decision == rules.GIVEN and not intent.card:
+            account_booking.cover(books, intent)
     elif intent.decision != decision:
         _report(books, mismatch.OUTCOME, entry, intent.slip, "%s after %s" % (decision, intent.decision), intent.card)
 

@@ -11,9 +11,13 @@ from sqlalchemy import Connection, Row, case, func, or_, select
 from kassette_host.backoffice import ledger, mismatch, orders
 from kassette_host.backoffice.card_record import DEBIT
 from kassette_host.backoffice.rules import (
+    ACCOUNT,
+    AUTHORISED,
     CARD,
     COMMITTED,
     GIVEN,
+    ISSUER_LOSS,
+    MERCHANT_LOSS,
     NOTHING,
     PENDING,
     SUSPENSE,
@@ -21,7 +25,7 @@ from kassette_host.backoffice.rules import (
     WRITE_OFF,
     WRITTEN_OFF,
 )
-from kassette_host.backoffice.schema import card_records, credit_orders, intents, slips
+from kassette_host.backoffice.schema import account_credits, accounts, card_records, credit_orders, intents, slips
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Finding:
 class Conservation:
     """INV-9 with its terms in minor units: what came in, and where it is now.
 
-    `suspense` and `write_offs` are negative while merchants were paid for goods that no card has paid for.
+    `suspense`, the losses and `write_offs` are negative while merchants were paid for goods that no card has paid for.
     """
 
     opening: int
@@ -51,6 +55,10 @@ class Conservation:
     takings: int
     suspense: int
     write_offs: int
+    accounts: int
+    authorised: int
+    issuer_losses: int
+    merchant_losses: int
 
     @property
     def paid_in(self) -> int:
@@ -58,7 +66,8 @@ class Conservation:
 
     @property
     def accounted_for(self) -> int:
-        return self.balances + self.pending_credits + self.takings + self.suspense + self.write_offs
+        held = self.balances + self.accounts + self.pending_credits + self.takings + self.authorised
+        return held + self.suspense + self.write_offs + self.issuer_losses + self.merchant_losses
 
     @property
     def holds(self) -> bool:
@@ -70,10 +79,14 @@ class Conservation:
 
 
 def conservation(db: Connection) -> Conservation:
-    """The ledger identity: opening + top-ups = balances + pending credits + takings + suspense + write-offs."""
-    row = credit_orders.c
+    """The ledger identity: opening + top-ups = cards + accounts + pending credits + takings + authorised
+    + suspense + write-offs + losses."""
+    row, into = credit_orders.c, account_credits.c
+    came: dict[str, int] = {}
     done = select(row.kind, ledger.total(row.amount)).where(row.state == orders.DONE).group_by(row.kind)
-    came: dict[str, int] = dict(tuple(line) for line in db.execute(done))
+    for query in (done, select(into.kind, ledger.total(into.amount)).group_by(into.kind)):
+        for kind, amount in db.execute(query):
+            came[kind] = came.get(kind, 0) + amount
     return Conservation(
         opening=came.get(orders.OPENING, 0),
         top_ups=came.get(orders.TOP_UP, 0),
@@ -82,6 +95,10 @@ def conservation(db: Connection) -> Conservation:
         takings=-ledger.balance(db, TAKINGS),
         suspense=-ledger.balance(db, SUSPENSE),
         write_offs=-ledger.balance(db, WRITE_OFF),
+        accounts=-ledger.balance(db, ACCOUNT),
+        authorised=-ledger.balance(db, AUTHORISED),
+        issuer_losses=-ledger.balance(db, ISSUER_LOSS),
+        merchant_losses=-ledger.balance(db, MERCHANT_LOSS),
     )
 
 
@@ -99,6 +116,7 @@ def findings(db: Connection) -> list[Finding]:
     return (
         found
         + _takings_against_slips(db)
+        + _accounts_against_ledger(db)
         + _slip_gaps(db)
         + breaks
         + _cards_against_ledger(db, {one.card for one in breaks})
@@ -124,6 +142,19 @@ def _takings_against_slips(db: Connection) -> list[Finding]:
             text = "the slips come to %d, the ledger has takings of %d" % (by_slips, by_ledger)
             found.append(Finding(mismatch.LEDGER, text, terminal=terminal))
     return found
+
+
+def _accounts_against_ledger(db: Connection) -> list[Finding]:
+    """Accounts whose balance is not the ledger's."""
+    booked = ledger.balances(db, ACCOUNT)
+    shown = {row.id: row.balance for row in db.execute(select(accounts.c.id, accounts.c.balance))}
+    return [
+        Finding(
+            mismatch.LEDGER, "account %d shows %d, the ledger has %d" % (one, shown.get(one, 0), -booked.get(one, 0))
+        )
+        for one in sorted({*booked, *shown})
+        if shown.get(one, 0) != -booked.get(one, 0)
+    ]
 
 
 def _slip_gaps(db: Connection) -> list[Finding]:

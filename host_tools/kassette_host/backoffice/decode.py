@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from kassette.codec import records
+from kassette.codec import account, records
 from kassette.money import text as money
 from kassette_host.backoffice.card_record import CREDIT, DEBIT, parse
 
@@ -26,6 +26,9 @@ KINDS = {
 }
 _DECISIONS = {records.GIVEN: "goods given", records.ABANDONED: "abandoned or paid otherwise"}
 
+_ENTRIES = {account.STRIPE: "stripe", account.KEYED: "keyed"}
+_MODES = {account.ONLINE: "online", account.DEGRADED: "degraded", account.OFFLINE: "offline"}
+
 
 class Intent(NamedTuple):
     time: int
@@ -46,6 +49,28 @@ class Intent(NamedTuple):
     issuer: int
     operator: int
     policy: int
+
+    @property
+    def is_on_account(self) -> bool:
+        """Whether an account pays instead of a chip card."""
+        return self.uid == account.NO_UID
+
+
+class AccountPart(NamedTuple):
+    """What an INTENT says of an account, see `kassette.codec.account`."""
+
+    token: bytes
+    entry: int
+    sequence: int
+    mode: int
+    flags: int
+    contact: int
+    pin_counter: int
+
+
+def account_part(part: bytes) -> AccountPart:
+    """The 32 bytes of an account in an INTENT or in a request, by name."""
+    return AccountPart(*account.unpack_part(part))
 
 
 def intent(payload: bytes) -> Intent:
@@ -69,12 +94,35 @@ def facts(kind: int, payload: bytes) -> dict[str, Any]:
 
 def _intent_facts(payload: bytes) -> dict[str, Any]:
     it = intent(payload)
+    if it.is_on_account:
+        return _account_facts(it)
     names = ("attempt", "amount", "currency", "balance", "sequence", "card_class", "key_version", "operator", "policy")
     return {name: getattr(it, name) for name in names} | {"newest_on_card": _record_text(it.newest)}
 
 
+def _account_facts(it: Intent) -> dict[str, Any]:
+    part = account_part(it.newest)
+    return {
+        "attempt": it.attempt,
+        "amount": it.amount,
+        "currency": it.currency,
+        "entry": _ENTRIES.get(part.entry, part.entry),
+        "mode": _MODES.get(part.mode, part.mode),
+        "pin": "entered" if part.flags & account.WITH_PIN else "none",
+        "last_contact": part.contact,
+        "operator": it.operator,
+        "policy": it.policy,
+    }
+
+
 def _committed_facts(payload: bytes) -> dict[str, Any]:
-    _time, serial, _slip, balance, sequence, *_ = records.unpack(records.COMMITTED, payload)
+    _time, serial, _slip, balance, sequence, reason, _ = records.unpack(records.COMMITTED, payload)
+    if not sequence:
+        return {
+            "intent": serial,
+            "balance": balance,
+            "approved": "by the terminal, %d" % reason if reason else "online",
+        }
     return {"intent": serial, "balance": balance, "sequence": sequence}
 
 

@@ -53,6 +53,19 @@ def parse(body: bytes) -> Upload:
     return Upload(terminal, journal_id, first, last, nonce, raw)
 
 
+def check_terminal(books: Books, terminal: int, journal_id: int, certificate_sha256: str) -> Row:
+    """The journal of a terminal that may use it under that client certificate. Raises Refused(403)."""
+    pinned = books.db.scalar(select(terminals.c.certificate_sha256).where(terminals.c.number == terminal))
+    if pinned is None:
+        raise Refused(403, "unknown_terminal", "this terminal is not enrolled")
+    if pinned and pinned != certificate_sha256:
+        raise Refused(403, "old_certificate", "the terminal has a newer certificate")
+    known = register.journal_of(books.db, terminal, journal_id)
+    if known is None:
+        raise Refused(403, "unknown_journal", "the terminal was not given this journal")
+    return known
+
+
 class Intake:
     """`changed(terminal, serial)` is called after each commit that took an upload."""
 
@@ -74,21 +87,10 @@ class Intake:
         return answer + self._keys.sign(answer)
 
     def _take(self, books: Books, asked: Upload, certificate_sha256: str) -> bytes:
-        known = self._journal(books, asked, certificate_sha256)
+        known = check_terminal(books, asked.terminal, asked.journal_id, certificate_sha256)
         _touch(books, asked.terminal)
         tag = self._book(books, asked, known)
         return self._answer(asked, tag, books.now)
-
-    def _journal(self, books: Books, asked: Upload, certificate_sha256: str) -> Row:
-        pinned = books.db.scalar(select(terminals.c.certificate_sha256).where(terminals.c.number == asked.terminal))
-        if pinned is None:
-            raise Refused(403, "unknown_terminal", "this terminal is not enrolled")
-        if pinned and pinned != certificate_sha256:
-            raise Refused(403, "old_certificate", "the terminal has a newer certificate")
-        known = register.journal_of(books.db, asked.terminal, asked.journal_id)
-        if known is None:
-            raise Refused(403, "unknown_journal", "the terminal was not given this journal")
-        return known
 
     def _book(self, books: Books, asked: Upload, known: Row) -> bytes:
         """Take what is new into evidence and books; the tag of the upload's last record. Raises Broken, Refused."""

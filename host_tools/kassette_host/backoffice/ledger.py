@@ -4,13 +4,26 @@ Debits are positive, credits negative. A source (an intent, a credit order) owns
 missing between what the source has moved so far and what it should have moved.
 """
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, insert, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, insert, select, update
 
-from kassette_host.backoffice.rules import CARD, FLOAT, PENDING, SUSPENSE, TAKINGS, WRITE_OFF, Moves
-from kassette_host.backoffice.schema import posting_sets, postings
+from kassette_host.backoffice.rules import (
+    ACCOUNT,
+    AUTHORISED,
+    CARD,
+    FLOAT,
+    ISSUER_LOSS,
+    MERCHANT_LOSS,
+    PENDING,
+    SUSPENSE,
+    TAKINGS,
+    WRITE_OFF,
+    Moves,
+)
+from kassette_host.backoffice.schema import accounts, posting_sets, postings
 from kassette_host.backoffice.store import Books
 
-ACCOUNTS = (CARD, TAKINGS, PENDING, SUSPENSE, WRITE_OFF, FLOAT)
+DEBIT_SIDE = (SUSPENSE, WRITE_OFF, ISSUER_LOSS, MERCHANT_LOSS, FLOAT)
+ACCOUNTS = (CARD, ACCOUNT, TAKINGS, AUTHORISED, PENDING, *DEBIT_SIDE)
 
 
 def total(column: ColumnElement) -> ColumnElement:
@@ -35,6 +48,16 @@ class Unbalanced(Exception):
 def entry_source(terminal: int, journal_id: int, serial: int) -> str:
     """The name of the posting sets that a record of a journal causes."""
     return "entry:%d:%d:%d" % (terminal, journal_id, serial)
+
+
+def credit_source(number: int) -> str:
+    """The name of the posting sets that money paid into an account causes."""
+    return "credit:%d" % number
+
+
+def replacement_source(number: int) -> str:
+    """The name of the posting sets that moves an account's value towards the card of credit order `number`."""
+    return "replacement:%d" % number
 
 
 def order_source(number: int) -> str:
@@ -68,6 +91,10 @@ def adjust(books: Books, source: str, target: Moves, reason: str) -> bool:
         for (account, owner), amount in sorted(moves.items())
     ]
     db.execute(insert(postings), rows)
+    for (account, owner), amount in moves.items():
+        if account == ACCOUNT:  # the projection moves with the postings, in the same transaction
+            row = accounts.c
+            db.execute(update(accounts).where(row.id == owner).values(balance=row.balance - amount))
     return True
 
 

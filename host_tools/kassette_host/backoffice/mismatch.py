@@ -22,6 +22,10 @@ CARD_GAP = "card_gap"
 SLIP_GAP = "slip_gap"
 CARD_BALANCE = "card_balance"
 LEDGER = "ledger"
+ACCOUNT_UNKNOWN = "account_unknown"
+OVERDRAWN = "overdrawn"  # spent twice offline: the text says whose loss it is
+CLONE = "clone"  # one stripe at two places
+REPEAT = "repeat"  # an authorisation asked for twice with different values
 
 
 def report(books: Books, kind: str, about: tuple, text: str, **where: int | None) -> None:

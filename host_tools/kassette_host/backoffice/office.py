@@ -9,12 +9,15 @@ from typing import NamedTuple
 from starlette.routing import BaseRoute
 
 from kassette_host.backoffice import register
+from kassette_host.backoffice.accounts import Accounts
+from kassette_host.backoffice.authorise import Authoriser
 from kassette_host.backoffice.events import Events
 from kassette_host.backoffice.feed import Callback, Feed
 from kassette_host.backoffice.intake import Intake
 from kassette_host.backoffice.issuing import Issuer
 from kassette_host.backoffice.keystore import open_or_create
 from kassette_host.backoffice.listener import Listener, bind
+from kassette_host.backoffice.numbers import Numbers
 from kassette_host.backoffice.pages import Pages, page_app
 from kassette_host.backoffice.store import Store
 from kassette_host.backoffice.terminal_app import terminal_app
@@ -75,6 +78,9 @@ class BackOffice:
         self.store = Store(books, config.clock, config.currency, config.synchronous)
         self.feed = Feed()
         self.issuer = Issuer(self.store, self.keys, lambda: self.feed.publish({"what": "cards"}))
+        self.store.numbers = Numbers(self.keys)
+        self.accounts = Accounts(self.store, self.store.numbers, lambda: self.feed.publish({"what": "accounts"}))
+        self.authoriser = Authoriser(self.store, self.keys, self._answered, config.utc_offset_min)
         self.intake = Intake(self.store, self.keys, self._took)
         self._events = Events(self.feed)
         self._pages = Pages(self.store, self._events, config.utc_offset_min)
@@ -85,7 +91,10 @@ class BackOffice:
         config = self._config
         terminals = bind(config.host, config.terminal_port, config.terminal_ports_tried)
         context = server_context(self.pki)
-        app, protocol = terminal_app(self.intake, config.body_timeout_s), terminal_protocol(config.head_timeout_s)
+        app, protocol = (
+            terminal_app(self.intake, self.authoriser, config.body_timeout_s),
+            terminal_protocol(config.head_timeout_s),
+        )
         self._listeners = [Listener(app, terminals, _TERMINAL_KEEP_ALIVE_S, context, protocol)]
         if config.page_port is not None:
             pages = bind(config.host, config.page_port, _PORTS_TRIED)
@@ -129,6 +138,9 @@ class BackOffice:
         known_as = (number, journal_id, provisioning_counter, name, merchant, certificate_sha256)
         self.store.write(lambda books: register.enrol_terminal(books, *known_as))
         self.feed.publish({"what": "terminals"})
+
+    def _answered(self, terminal: int) -> None:
+        self.feed.publish({"what": "authorisation", "terminal": "%08X" % terminal})
 
     def _took(self, terminal: int, serial: int) -> None:
         self.feed.publish({"what": "upload", "terminal": "%08X" % terminal, "serial": serial})

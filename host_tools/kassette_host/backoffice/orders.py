@@ -8,11 +8,12 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from kassette_host.backoffice import ledger, mismatch, register
 from kassette_host.backoffice.card_record import DEBIT, CardRecord
-from kassette_host.backoffice.rules import CARD, FLOAT
+from kassette_host.backoffice.rules import CARD, FLOAT, PENDING
 from kassette_host.backoffice.schema import card_records, credit_orders
 from kassette_host.backoffice.store import Books
 
 OPENING, TOP_UP = "opening", "top_up"
+REPLACEMENT = "replacement"  # the value of an account moves to the card: it waits as a pending credit
 OPEN, DONE, WITHDRAWN = "open", "done", "withdrawn"
 
 
@@ -48,9 +49,9 @@ def finish(books: Books, number: int) -> None:
     if order is None or order.state == DONE:
         return
     _set_state(books, number, DONE)
-    ledger.adjust(
-        books, ledger.order_source(number), {(FLOAT, 0): order.amount, (CARD, order.card): -order.amount}, order.kind
-    )
+    source = (PENDING, order.card) if order.kind == REPLACEMENT else (FLOAT, 0)
+    moves = {source: order.amount, (CARD, order.card): -order.amount}
+    ledger.adjust(books, ledger.order_source(number), moves, order.kind)
 
 
 def withdraw(books: Books, number: int) -> None:

@@ -37,6 +37,7 @@ NAVIGATION = (
     ("terminals", "Terminals"),
     ("slips", "Slips"),
     ("cards", "Cards"),
+    ("accounts", "Accounts"),
     ("ledger", "Ledger"),
     ("mismatches", "Mismatches"),
     ("audit", "Audit"),
@@ -69,6 +70,8 @@ class Pages:
             ("slips/{terminal}/{journal}/{slip}", "slip.html", _slip),
             ("cards", "cards.html", lambda db, _: {"cards": views.card_list(db)}),
             ("cards/{card}", "card.html", _card),
+            ("accounts", "accounts.html", lambda db, _: {"accounts": views.account_list(db)}),
+            ("accounts/{account}", "account.html", _account),
             ("ledger", "ledger.html", _ledger),
             ("mismatches", "mismatches.html", lambda db, _: {"mismatches": views.mismatch_list(db)}),
             ("audit", "audit.html", lambda db, _: {"lines": views.audit_list(db)}),
@@ -79,6 +82,8 @@ class Pages:
             ("slips/{terminal}/{journal}/{slip}", lambda db, request: _slip(db, request)["slip"]),
             ("cards", lambda db, _: views.card_list(db)),
             ("cards/{card}", lambda db, request: _card(db, request)["card"]),
+            ("accounts", lambda db, _: views.account_list(db)),
+            ("accounts/{account}", lambda db, request: _account(db, request)["account"]),
             ("ledger", lambda db, _: views.ledger_view(db)),
             ("mismatches", lambda db, _: views.mismatch_list(db)),
             ("audit", lambda db, _: views.audit_list(db)),
@@ -145,10 +150,18 @@ def _slips(db: Connection, request: Request) -> dict[str, Any]:
     query = request.query_params
     outcome, terminal = query.get("outcome", ""), query.get("terminal", "")
     offset, card = _whole(query.get("offset", "")) or 0, _whole(query.get("card", ""))
+    account = _whole(query.get("account", ""))
     if outcome and outcome not in OUTCOMES:
         raise HTTPException(404, "there is no such outcome")
-    found = views.slip_list(db, _terminal(terminal) if terminal else None, outcome, card, offset)
-    chosen = {"terminal": terminal, "outcome": outcome, "card": card, "offset": offset, "page": views.PAGE}
+    found = views.slip_list(db, _terminal(terminal) if terminal else None, outcome, card, offset, account)
+    chosen = {
+        "terminal": terminal,
+        "outcome": outcome,
+        "card": card,
+        "account": account,
+        "offset": offset,
+        "page": views.PAGE,
+    }
     return {"slips": found, "terminals": views.terminal_list(db), "outcomes": OUTCOMES, "chosen": chosen}
 
 
@@ -165,6 +178,13 @@ def _card(db: Connection, request: Request) -> dict[str, Any]:
     if card is None:
         raise HTTPException(404, "there is no such card")
     return {"card": card}
+
+
+def _account(db: Connection, request: Request) -> dict[str, Any]:
+    account = views.account_detail(db, _number(request.path_params["account"]))
+    if account is None:
+        raise HTTPException(404, "there is no such account")
+    return {"account": account}
 
 
 def _ledger(db: Connection, _request: Request) -> dict[str, Any]:

@@ -11,6 +11,13 @@ arrives twice changes nothing and a late one corrects by a posting of its own.
     unknown, goods given                      Dr suspense   Cr takings
     not debited, goods given                  Dr write-off  Cr takings
     unknown, or not debited                   nothing
+
+A sale on an account has no card that proves anything: the terminal's word is the outcome. What the back office approved is set
+aside until the journal tells, under the same key, so the record replaces the authorisation and never adds to it.
+
+    approved, no outcome yet                  Dr account    Cr authorised
+    sold, or goods given                      Dr account    Cr takings          what the account can't pay: Dr loss of
+    not debited, or abandoned                 nothing                           the issuer, or of the merchant
 """
 
 from dataclasses import dataclass
@@ -21,6 +28,10 @@ PENDING = "pending_credit"  # owed to a cardholder, not on the card yet; one per
 SUSPENSE = "suspense"
 WRITE_OFF = "write_off"
 FLOAT = "float"  # what cardholders paid in
+ACCOUNT = "account"  # liability, one per account
+AUTHORISED = "authorised"  # set aside for a terminal's sale that the back office approved; one per terminal
+ISSUER_LOSS = "issuer_loss"  # overdrawn offline, within the terminal's allowance; one per account
+MERCHANT_LOSS = "merchant_loss"  # overdrawn beyond it; one per terminal
 
 # What the terminal said last of an attempt. `nothing`: only a card told of it, the record is not here yet;
 # `absent`: the journal is here and holds no such intent.
@@ -42,7 +53,11 @@ Moves = dict[tuple[str, int], int]  # (account, owner) -> amount, debit positive
 
 @dataclass(frozen=True)
 class Attempt:
-    """One intent with everything known of it; `amount` in minor units, `card` is the back office's id."""
+    """One intent with everything known of it; `amount` in minor units, `card` is the back office's id.
+
+    Of a sale on an account `card` is 0, `is_approved` whether the back office said yes; `uncovered` is what the account could not
+    pay, `borne_by_merchant` how much of that is not the issuer's loss.
+    """
 
     serial: int
     card: int
@@ -51,9 +66,16 @@ class Attempt:
     said_late: bool = False
     decision: str = UNDECIDED
     proof: str = UNPROVEN
+    account: int = 0
+    is_on_account: bool = False
+    is_approved: bool = False
+    uncovered: int = 0
+    borne_by_merchant: int = 0
 
     @property
     def is_debited(self) -> bool:
+        if self.is_on_account and self.said != NOT_DEBITED and self.decision == GIVEN:
+            return True
         return self.said == COMMITTED or self.proof == DEBITED
 
     @property
@@ -90,6 +112,8 @@ def _sold(attempts: list[Attempt]) -> Attempt | None:
 
 
 def _moves(terminal: int, attempt: Attempt, is_sold: bool, is_given: bool) -> Moves:
+    if attempt.is_on_account:
+        return _account_moves(terminal, attempt, is_sold)
     if attempt.is_debited:
         debit = (CARD, attempt.card)
         if is_sold:
@@ -103,6 +127,24 @@ def _moves(terminal: int, attempt: Attempt, is_sold: bool, is_given: bool) -> Mo
     else:
         return {}
     return {debit: attempt.amount, credit: -attempt.amount}
+
+
+def _account_moves(terminal: int, attempt: Attempt, is_sold: bool) -> Moves:
+    if not is_sold:
+        is_waiting = attempt.is_unknown and attempt.decision == UNDECIDED and attempt.is_approved
+        return approved(terminal, attempt.account, attempt.amount) if is_waiting else {}
+    moves = {
+        (ACCOUNT, attempt.account): attempt.amount - attempt.uncovered,
+        (ISSUER_LOSS, attempt.account): attempt.uncovered - attempt.borne_by_merchant,
+        (MERCHANT_LOSS, terminal): attempt.borne_by_merchant,
+        (TAKINGS, terminal): -attempt.amount,
+    }
+    return {key: amount for key, amount in moves.items() if amount}
+
+
+def approved(terminal: int, account: int, amount: int) -> Moves:
+    """What an authorisation moves while the journal has not told what became of the sale."""
+    return {(ACCOUNT, account): amount, (AUTHORISED, terminal): -amount}
 
 
 def _outcome(attempts: list[Attempt], sold: Attempt | None, given: Attempt | None) -> tuple[str, Attempt]:

@@ -20,8 +20,17 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 2
-STEPS: dict[int, tuple[str, ...]] = {1: ()}  # what makes the next layout of one, before the new tables are made
+VERSION = 3
+STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, before the new tables are made
+    1: (),
+    2: (
+        "ALTER TABLE intents ADD COLUMN account BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE intents ADD COLUMN contact BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE intents ADD COLUMN uncovered BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE intents ADD COLUMN borne_by_merchant BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE slips ADD COLUMN account BIGINT NOT NULL DEFAULT 0",
+    ),
+}
 
 metadata = MetaData()
 _Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -153,6 +162,12 @@ intents = Table(
     _word("decision"),  # the cashier's: none, given, abandoned
     _word("proof"),  # what the card says: none, debited, not_debited
     _word("proof_source"),
+    # Of a sale on an account: `card` is 0, and what there is instead.
+    _number("account", server_default="0"),
+    _number("contact", server_default="0"),  # when its terminal had last heard of the back office
+    _number("uncovered", server_default="0"),  # what the account could not pay; of it:
+    _number("borne_by_merchant", server_default="0"),
+    Index("intents_account", "account", "time"),
     Index("intents_slip", "terminal", "journal_id", "slip"),
     Index("intents_card", "card", "sequence_before"),
 )
@@ -164,7 +179,8 @@ slips = Table(
     _number("slip", primary_key=True),
     _word("outcome"),
     _number("amount"),
-    _number("card"),
+    _number("card"),  # 0: paid from an account
+    _number("account", server_default="0"),
     _number("intent"),  # serial of the attempt that decided the outcome
     _number("time"),
     Column("clock_trusted", Boolean, nullable=False),
@@ -216,6 +232,65 @@ credit_orders = Table(
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
     ),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _number("id", primary_key=True),
+    _word("lookup", unique=True),  # keyed hash of the number
+    Column("sealed", LargeBinary, nullable=False),  # the number under the account key
+    _number("last4"),
+    _word("state"),  # active | frozen | expired | replaced
+    _word("replaced_by"),  # card:<id>, or nothing
+    _number("sequence"),  # of the stripe that is valid
+    _number("expiry"),
+    _number("balance"),  # projection of the ledger
+    _number("floor"),  # the lowest balance that an online sale may leave: 0, or below it an overdraft
+    _number("day_limit"),  # of sales a business day, 0 for none
+    Column("pin_verifier", LargeBinary, nullable=False),  # empty: it has no PIN
+    _number("pin_failures"),  # in a row
+    _number("opened_at"),
+)
+
+account_credits = Table(
+    "account_credits",
+    metadata,
+    _number("number", primary_key=True, autoincrement=False),
+    _number("account", index=True),
+    _word("kind"),  # opening, top_up
+    _number("amount"),
+    _word("operator"),
+    _number("booked_at"),
+)
+
+authorisations = Table(
+    "authorisations",
+    metadata,
+    *_entry_key(),
+    _number("serial", primary_key=True),
+    _number("account"),  # 0: unknown
+    _number("amount"),
+    _word("digest"),  # of what was asked: the same question again gets the same answer
+    _number("decision"),  # 0 approved, else an error code
+    _number("balance"),  # as answered
+    _number("pins_left"),
+    _number("answered_at"),
+    Index("authorisations_account", "account"),
+)
+
+pin_counters = Table(
+    "pin_counters",
+    metadata,
+    _word("key_id", primary_key=True),  # initial key id, 16 hex digits
+    _number("counter"),  # the highest that was used
+)
+
+allowances = Table(
+    "allowances",
+    metadata,
+    _number("terminal", primary_key=True, autoincrement=False),
+    _number("amount"),  # of offline sales on accounts between two contacts
 )
 
 mismatches = Table(

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from kassette_host.backoffice import ledger, rules
-from kassette_host.backoffice.schema import intents, slips
+from kassette_host.backoffice.schema import authorisations, intents, slips
 from kassette_host.backoffice.store import Books
 
 Key = tuple[int, int, int]  # terminal, journal id, serial of the intent
@@ -14,6 +14,13 @@ _OF_JOURNAL = (_row.terminal == bindparam("terminal"), _row.journal_id == bindpa
 _FIND = select(intents).where(*_OF_JOURNAL, _row.serial == bindparam("serial"))
 _ATTEMPTS = select(intents).where(*_OF_JOURNAL, _row.slip == bindparam("slip")).order_by(_row.serial)
 _LEARN = update(intents).where(*(column == bindparam("b_" + column.name) for column in intents.primary_key))
+_asked = authorisations.c
+_APPROVED = select(_asked.account, _asked.amount).where(
+    _asked.terminal == bindparam("terminal"),
+    _asked.journal_id == bindparam("journal_id"),
+    _asked.serial == bindparam("serial"),
+    _asked.decision == 0,
+)
 _SHOWN = select(slips).where(*(column == bindparam(column.name) for column in slips.primary_key))
 _SHOW = update(slips).where(*(column == bindparam("b_" + column.name) for column in slips.primary_key))
 
@@ -46,6 +53,10 @@ def add(books: Books, key: Key, **facts) -> None:
         "decision": rules.UNDECIDED,
         "proof": rules.UNPROVEN,
         "proof_source": "",
+        "account": 0,
+        "contact": 0,
+        "uncovered": 0,
+        "borne_by_merchant": 0,
     }
     books.db.execute(insert(intents), place(key) | unknown | facts)
 
@@ -56,7 +67,7 @@ def settle(books: Books, key: Key) -> None:
     if intent is None:
         return
     rows = [intent] if intent.slip is None else attempts_of(books.db, key[0], key[1], intent.slip)
-    projection = rules.project(key[0], [_attempt(row) for row in rows])
+    projection = rules.project(key[0], [_attempt(books.db, row) for row in rows])
     for row in rows:
         source = ledger.entry_source(key[0], key[1], row.serial)
         ledger.adjust(books, source, projection.moves[row.serial] if row.bookable else {}, projection.outcome)
@@ -70,8 +81,18 @@ def attempts_of(db: Connection, terminal: int, journal_id: int, slip: int) -> li
     return list(db.execute(_ATTEMPTS, {"terminal": terminal, "journal_id": journal_id, "slip": slip}))
 
 
-def _attempt(row: Row) -> rules.Attempt:
-    return rules.Attempt(row.serial, row.card, row.amount, row.said, row.said_late, row.decision, row.proof)
+def approved(db: Connection, key: Key) -> tuple[int, int] | None:
+    """(account, amount) that the back office approved under this key; None when it did not."""
+    found = db.execute(_APPROVED, place(key)).first()
+    return (found.account, found.amount) if found else None
+
+
+def _attempt(db: Connection, row: Row) -> rules.Attempt:
+    facts = (row.serial, row.card, row.amount, row.said, row.said_late, row.decision, row.proof)
+    if row.card:
+        return rules.Attempt(*facts)
+    is_approved = approved(db, (row.terminal, row.journal_id, row.serial)) == (row.account, row.amount)
+    return rules.Attempt(*facts, row.account, True, is_approved, row.uncovered, row.borne_by_merchant)
 
 
 def _show(books: Books, slip: int, decisive: Row, outcome: str) -> None:
@@ -79,6 +100,7 @@ def _show(books: Books, slip: int, decisive: Row, outcome: str) -> None:
         "outcome": outcome,
         "amount": decisive.amount,
         "card": decisive.card,
+        "account": decisive.account,
         "intent": decisive.serial,
         "time": decisive.time,
         "clock_trusted": decisive.clock_trusted,

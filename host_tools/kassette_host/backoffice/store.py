@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from kassette_host.backoffice import schema
+from kassette_host.backoffice.numbers import Numbers
 
 _BUSY_MS = 10_000
 _CONNECTIONS = 16
@@ -39,11 +40,15 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Books:
-    """A transaction that may write: its connection, the ledger's currency (ISO 4217) and the time, u32 seconds."""
+    """A transaction that may write: its connection, the ledger's currency (ISO 4217) and the time, u32 seconds.
+
+    `numbers`: what opens the tokens of accounts; without it every account is unknown.
+    """
 
     db: Connection
     currency: int
     now: int
+    numbers: Numbers | None = None
 
 
 class Store:
@@ -61,6 +66,7 @@ class Store:
             raise StoreError("synchronous is FULL, NORMAL or OFF, not %s" % synchronous)
         self.clock = clock
         self.currency = currency
+        self.numbers: Numbers | None = None
         self._synchronous = synchronous
         self._is_in_memory = where is None
         self._is_sqlite = not isinstance(where, str)
@@ -108,7 +114,7 @@ class Store:
     def writing(self) -> Iterator[Books]:
         """One attempt at what `write` does: for programs that are alone with the database."""
         with self._writer, self._engine.connect().execution_options(kassette_writes=True) as db, db.begin():
-            yield Books(db, self.currency, self.clock())
+            yield Books(db, self.currency, self.clock(), self.numbers)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

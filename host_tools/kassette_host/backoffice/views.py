@@ -11,9 +11,23 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from kassette_host.backoffice import checks, decode, ledger, settlement
-from kassette_host.backoffice.rules import CARD, FINAL, NOTHING, PENDING, TAKINGS
+from kassette_host.backoffice.accounts import PIN_TRIES
+from kassette_host.backoffice.authorise import held
+from kassette_host.backoffice.rules import (
+    ACCOUNT,
+    AUTHORISED,
+    CARD,
+    FINAL,
+    ISSUER_LOSS,
+    MERCHANT_LOSS,
+    NOTHING,
+    PENDING,
+    TAKINGS,
+)
 from kassette_host.backoffice.schema import (
+    accounts,
     audit,
+    authorisations,
     card_records,
     cards,
     intents,
@@ -84,13 +98,26 @@ def _sums(db: Connection, query: Select, by) -> dict[int, int]:
     return dict(tuple(row) for row in db.execute(query.group_by(by)))
 
 
+def _slips() -> Select:
+    """Slips with what their card or account is called by."""
+    query = select(slips, cards.c.number, accounts.c.last4, terminals.c.name)
+    query = query.outerjoin(cards, cards.c.id == slips.c.card)
+    return query.outerjoin(accounts, accounts.c.id == slips.c.account)
+
+
 def slip_list(
-    db: Connection, terminal: int | None = None, outcome: str = "", card: int | None = None, offset: int = 0
+    db: Connection,
+    terminal: int | None = None,
+    outcome: str = "",
+    card: int | None = None,
+    offset: int = 0,
+    account: int | None = None,
 ) -> list[Values]:
     """Slips, the newest first, at most PAGE from `offset` on; filters that are None or empty let everything through."""
-    query = select(slips, cards.c.number, terminals.c.name).join(cards, cards.c.id == slips.c.card)
-    query = query.join(terminals, terminals.c.number == slips.c.terminal)
-    for column, wanted in ((slips.c.terminal, terminal), (slips.c.outcome, outcome or None), (slips.c.card, card)):
+    query = _slips().join(terminals, terminals.c.number == slips.c.terminal)
+    row = slips.c
+    filters = ((row.terminal, terminal), (row.outcome, outcome or None), (row.card, card), (row.account, account))
+    for column, wanted in filters:
         if wanted is not None:
             query = query.where(column == wanted)
     newest_first = (slips.c.time.desc(), slips.c.terminal, slips.c.journal_id.desc(), slips.c.slip.desc())
@@ -107,7 +134,8 @@ def _slip(row: Row) -> Values:
         "is_final": row.outcome in FINAL,
         "amount": row.amount,
         "card": row.card,
-        "card_label": label(row.number),
+        "account": row.account,
+        "card_label": label(row.number if row.card else row.last4) if row.card or row.account else "unknown",
         "intent": row.intent,
         "time": row.time,
         "clock_trusted": row.clock_trusted,
@@ -116,8 +144,7 @@ def _slip(row: Row) -> Values:
 
 def slip_detail(db: Connection, terminal: int, journal_id: int, number: int) -> Values | None:
     """One slip with its attempts, its records and what was posted for it; None when there is no such slip."""
-    query = select(slips, cards.c.number, terminals.c.name).join(cards, cards.c.id == slips.c.card)
-    query = query.join(terminals, terminals.c.number == slips.c.terminal)
+    query = _slips().join(terminals, terminals.c.number == slips.c.terminal)
     place = (slips.c.terminal == terminal, slips.c.journal_id == journal_id, slips.c.slip == number)
     row = db.execute(query.where(*place)).first()
     if row is None:
@@ -174,6 +201,10 @@ def posting_list(db: Connection, sources: list[str] | None = None, limit: int = 
 def _owner(row: Row) -> str:
     if row.account == TAKINGS:
         return "terminal %s" % hexed(row.owner)
+    if row.account in (AUTHORISED, MERCHANT_LOSS):
+        return "terminal %s" % hexed(row.owner)
+    if row.account in (ACCOUNT, ISSUER_LOSS):
+        return "account %d" % row.owner
     return "card %d" % row.owner if row.account in (CARD, PENDING) else ""
 
 
@@ -227,12 +258,62 @@ def _card_record(db: Connection, record: Row) -> Values:
     }
 
 
+def account_list(db: Connection) -> list[Values]:
+    """Every account: its state, what it holds, and what of that is set aside."""
+    losses = ledger.balances(db, ISSUER_LOSS)
+    return [
+        {
+            "id": row.id,
+            "label": label(row.last4),
+            "state": row.state,
+            "replaced_by": row.replaced_by,
+            "sequence": row.sequence,
+            "expiry": row.expiry,
+            "opened_at": row.opened_at,
+            "balance": row.balance,
+            "authorised": held(db, row.id),
+            "floor": row.floor,
+            "day_limit": row.day_limit,
+            "has_pin": bool(row.pin_verifier),
+            "pins_left": max(PIN_TRIES - row.pin_failures, 0) if row.pin_verifier else None,
+            "issuer_loss": losses.get(row.id, 0),
+        }
+        for row in db.execute(select(accounts).order_by(accounts.c.id))
+    ]
+
+
+def account_detail(db: Connection, account_id: int) -> Values | None:
+    """One account with the questions that terminals asked about it, the newest first; None when there is no such account."""
+    account = next((one for one in account_list(db) if one["id"] == account_id), None)
+    if account is None:
+        return None
+    row = authorisations.c
+    asked = db.execute(
+        select(authorisations).where(row.account == account_id).order_by(row.answered_at.desc()).limit(PAGE)
+    )
+    return account | {"authorisations": [_authorisation(db, one) for one in asked]}
+
+
+def _authorisation(db: Connection, row: Row) -> Values:
+    intent = settlement.find(db, (row.terminal, row.journal_id, row.serial))
+    return {
+        "terminal": hexed(row.terminal),
+        "journal_id": row.journal_id,
+        "serial": row.serial,
+        "slip": intent.slip if intent else None,
+        "amount": row.amount,
+        "decision": row.decision,
+        "answered_at": row.answered_at,
+        "journal_says": intent.said if intent else "",
+    }
+
+
 def ledger_view(db: Connection) -> Values:
     """The accounts and INV-9; balances are in the account's own sense: what is owed is positive, so are losses."""
     accounts = []
     for account in ledger.ACCOUNTS:
         total = ledger.balance(db, account)
-        is_debit = account in ("suspense", "write_off", "float")
+        is_debit = account in ledger.DEBIT_SIDE
         accounts.append(
             {"account": account, "side": "debit" if is_debit else "credit", "balance": total if is_debit else -total}
         )

@@ -1,0 +1,50 @@
+"""A sale on an account in the journal: which fields of an INTENT and a COMMITTED say what, when no chip was there.
+
+An INTENT of an account has a UID of seven zero bytes. Then, of what it has for a card, the card number is the last four digits,
+the expiry the stripe's (0: keyed), class, level, flags, key version, balance and card sequence are zero, and where the newest
+card record would be stand 32 bytes:
+
+    token 16, entry u8, stripe sequence u8, mode u8, flags u8, last contact u32, counter of the PIN's key u32, 0 u32
+
+A COMMITTED has the balance that the back office told (0: it did not), card sequence 0, and for the transaction counter why the
+sale was decided here: the code of what kept the back office from it, 0 when it approved.
+"""
+
+from struct import pack, unpack
+
+from cryptolib import aes
+from micropython import const
+
+NO_UID = bytes(7)
+STRIPE = 1  # entry
+KEYED = 2
+ONLINE = 1  # mode
+DEGRADED = 2
+OFFLINE = 3
+WITH_PIN = 1  # flags
+_PART = const("<16sBBBBIII")
+
+
+def token(key, number) -> bytes:
+    """How the terminal with token key `key` (16 bytes) names an account: length and digits in one block, enciphered.
+
+    `number`: up to 19 digits 0..9, one a byte; the caller wipes it.
+    """
+    block = bytearray(16)
+    block[0] = len(number)
+    for i in range(len(number)):
+        block[1 + i // 2] |= number[i] << 4 * (1 - i % 2)
+    name = aes(key, 1).encrypt(block)
+    for i in range(16):
+        block[i] = 0
+    return name
+
+
+def pack_part(name, entry: int, sequence: int, mode: int, flags: int, contact: int, pin_counter: int = 0) -> bytes:
+    """The 32 bytes. `name`: the token; `contact`: when the back office was heard last, u32 seconds, 0 never."""
+    return pack(_PART, name, entry, sequence, mode, flags, contact, pin_counter, 0)
+
+
+def unpack_part(part) -> tuple:
+    """(token, entry, stripe sequence, mode, flags, last contact, counter of the PIN's key)."""
+    return unpack(_PART, part)[:7]

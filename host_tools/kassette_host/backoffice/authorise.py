@@ -1,0 +1,205 @@
+"""Whether an account pays: a terminal asks over its connection, one transaction decides, the answer is signed.
+
+The answer sets the amount aside under the very key that the journal's record will have. The same question again gets the
+same answer; another question under the same key is refused; a question that comes after the record changes nothing.
+firmware/docs/account.md has the bytes, the order of the checks and the refusals.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy import Row, func, insert, select, update
+
+from kassette.codec import account as account_codec
+from kassette.codec import authorise as codec
+from kassette_host.backoffice import accounts, decode, ledger, mismatch, register, rules, settlement
+from kassette_host.backoffice.intake import Refused, check_terminal
+from kassette_host.backoffice.keystore import KeyStore
+from kassette_host.backoffice.numbers import Numbers
+from kassette_host.backoffice.schema import authorisations, intents, pin_counters
+from kassette_host.backoffice.store import Books, Store
+
+MAX_BODY = codec.REQUEST_LEN
+PIN_FREE_MINOR = 5_000  # above it an account that has a PIN wants it
+_DAY_S = 86_400
+
+
+class Question(NamedTuple):
+    """A request's fields; amounts in minor units."""
+
+    magic: bytes
+    terminal: int
+    journal_id: int
+    serial: int
+    slip: int
+    amount: int
+    currency: int
+    time: int
+    nonce: bytes
+    part: bytes
+    ksn: bytes
+    pin_block: bytes
+
+    @property
+    def key(self) -> settlement.Key:
+        return self.terminal, self.journal_id, self.serial
+
+    @property
+    def digest(self) -> str:
+        """What makes it the same question: all but nonce, time and PIN, which a repetition may have anew."""
+        asked = (self.key, self.slip, self.amount, self.currency, self.part)
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+class Answer(NamedTuple):
+    decision: int
+    balance: int
+    pins_left: int
+    account: int
+
+
+def parse(body: bytes) -> Question:
+    """The question in a request's body. Raises Refused(400)."""
+    if len(body) != codec.REQUEST_LEN or body[: len(codec.MAGIC)] != codec.MAGIC:
+        raise Refused(400, "malformed", "not a question of version 1")
+    asked = Question(*struct.unpack(codec.REQUEST, body))
+    if asked.amount <= 0:
+        raise Refused(400, "malformed", "an amount of %d" % asked.amount)
+    return asked
+
+
+class Authoriser:
+    """`changed(terminal)` is called after each answer that is new."""
+
+    def __init__(self, store: Store, keys: KeyStore, changed: Callable[[int], None], utc_offset_min: int = 480):
+        self._store = store
+        self._keys = keys
+        self._numbers = Numbers(keys)
+        self._changed = changed
+        self._offset_s = utc_offset_min * 60
+
+    def answer(self, body: bytes, terminal: int, certificate_sha256: str = "") -> bytes:
+        """Decide a question of the terminal that the client certificate names; the signed answer. Raises Refused."""
+        asked = parse(body)
+        if asked.terminal != terminal:
+            raise Refused(403, "wrong_terminal", "the certificate is another terminal's")
+        told = self._store.write(lambda books: self._decide(books, asked, certificate_sha256))
+        if told is None:
+            raise Refused(409, "another_sale", "this id was asked about with other values")
+        self._changed(terminal)
+        return told + self._keys.sign(told)
+
+    def _decide(self, books: Books, asked: Question, certificate_sha256: str) -> bytes | None:
+        known = check_terminal(books, asked.terminal, asked.journal_id, certificate_sha256)
+        row = authorisations.c
+        mine = (row.terminal == asked.terminal, row.journal_id == asked.journal_id, row.serial == asked.serial)
+        before = books.db.execute(select(authorisations).where(*mine)).first()
+        if before is not None:
+            if before.digest != asked.digest:
+                text = "an authorisation was asked for again, with other values"
+                mismatch.report(books, mismatch.REPEAT, asked.key, text, **settlement.place(asked.key), slip=asked.slip)
+                return None
+            return _pack(books, asked, Answer(before.decision, before.balance, before.pins_left, before.account))
+        answer = self._judge(books, asked, known.provisioning_counter)
+        if answer.decision == codec.APPROVED:
+            moves = rules.approved(asked.terminal, answer.account, asked.amount)
+            ledger.adjust(books, ledger.entry_source(*asked.key), moves, "authorised")
+            answer = answer._replace(balance=answer.balance - asked.amount)
+        values = settlement.place(asked.key) | {"amount": asked.amount, "digest": asked.digest}
+        values |= {"answered_at": books.now, **answer._asdict()}
+        books.db.execute(insert(authorisations).values(**values))
+        return _pack(books, asked, answer)
+
+    def _judge(self, books: Books, asked: Question, provisioning: int) -> Answer:
+        """The checks in their order; nothing is booked here but a used PIN key and a wrong PIN."""
+        intent = settlement.find(books.db, asked.key)
+        if intent is not None and (intent.said != rules.OPEN or intent.decision != rules.UNDECIDED):
+            return Answer(codec.TOO_LATE, 0, 0, 0)
+        part = decode.account_part(asked.part)
+        account = accounts.find(books, self._numbers, part.token, asked.terminal, provisioning)
+        if account is None or asked.currency != books.currency:
+            return Answer(codec.UNKNOWN, 0, 0, 0)
+        decision = self._refusal(books, asked, account, part)
+        failures = account.pin_failures
+        if not decision and part.flags & account_codec.WITH_PIN:
+            decision, failures = self._check_pin(books, asked, account)
+        elif not decision and account.pin_verifier and asked.amount > PIN_FREE_MINOR:
+            decision = codec.PIN_NEEDED
+        if not decision and account.balance - account.floor < asked.amount:
+            decision = codec.SHORT
+        return Answer(decision, account.balance, max(accounts.PIN_TRIES - failures, 0), account.id)
+
+    def _refusal(self, books: Books, asked: Question, account: Row, part: decode.AccountPart) -> int:
+        if account.state == accounts.REPLACED:
+            return codec.REPLACED
+        if part.entry == account_codec.STRIPE and part.sequence != account.sequence:
+            return codec.REPLACED
+        if account.state == accounts.EXPIRED or account.expiry <= books.now:
+            return codec.EXPIRED
+        if account.state != accounts.ACTIVE:
+            return codec.FROZEN
+        if account.day_limit and self._sold_today(books, account) + asked.amount > account.day_limit:
+            return codec.OVER_LIMIT
+        return codec.APPROVED
+
+    def _sold_today(self, books: Books, account: Row) -> int:
+        """What was approved online or sold offline since the business day began, once each."""
+        start = books.now - (books.now + self._offset_s) % _DAY_S
+        row, sold = authorisations.c, intents.c
+        approved = (row.account == account.id, row.decision == codec.APPROVED, row.answered_at >= start)
+        online = books.db.scalar(select(ledger.total(row.amount)).where(*approved))
+        asked = select(row.serial).where(
+            row.terminal == sold.terminal, row.journal_id == sold.journal_id, row.serial == sold.serial, *approved
+        )
+        offline = (sold.account == account.id, sold.said == rules.COMMITTED, sold.time >= start, ~asked.exists())
+        return (online or 0) + (books.db.scalar(select(ledger.total(sold.amount)).where(*offline)) or 0)
+
+    def _check_pin(self, books: Books, asked: Question, account: Row) -> tuple[int, int]:
+        """(decision, wrong PINs in a row). Raises Refused for a key that is not this terminal's next one."""
+        _use_key(books, asked)
+        if account.pin_failures >= accounts.PIN_TRIES:
+            return codec.PIN_LOCKED, account.pin_failures
+        pin = self._numbers.open_pin(asked.ksn, asked.pin_block, self._numbers.unseal(account.sealed))
+        if pin is not None and account.pin_verifier == self._numbers.pin_verifier(account.id, pin):
+            accounts.record_pin(books, account.id, 0)
+            return codec.APPROVED, 0
+        failures = account.pin_failures + 1
+        accounts.record_pin(books, account.id, failures)
+        return codec.PIN_LOCKED if failures >= accounts.PIN_TRIES else codec.PIN_WRONG, failures
+
+
+def _use_key(books: Books, asked: Question) -> None:
+    """Each PIN key once, in rising order, of this terminal's loading. Raises Refused."""
+    key_id, counter = asked.ksn[:8], int.from_bytes(asked.ksn[8:], "big")
+    known = register.journal_of(books.db, asked.terminal, asked.journal_id)
+    if known is None or key_id[2:] != struct.pack(">HI", known.provisioning_counter, asked.terminal):
+        raise Refused(403, "wrong_pin_key", "the PIN's key is another terminal's")
+    row = pin_counters.c
+    last = books.db.scalar(select(row.counter).where(row.key_id == key_id.hex()))
+    if last is None:
+        books.db.execute(insert(pin_counters).values(key_id=key_id.hex(), counter=counter))
+    elif counter <= last:
+        raise Refused(403, "used_pin_key", "the PIN's key was used before")
+    else:
+        books.db.execute(update(pin_counters).where(row.key_id == key_id.hex()).values(counter=counter))
+
+
+def _pack(books: Books, asked: Question, answer: Answer) -> bytes:
+    told = (answer.decision, answer.balance, answer.pins_left, accounts.allowance(books.db, asked.terminal), books.now)
+    place = (asked.terminal, asked.journal_id, asked.serial, asked.amount, asked.nonce)
+    return struct.pack(codec.ANSWER, codec.AUTHORISATION, codec.VERSION, *place, *told)
+
+
+def held(db, account: int) -> int:
+    """What is approved and waits for its journal record, in minor units."""
+    row, told = authorisations.c, intents.c
+    same = (row.terminal == told.terminal) & (row.journal_id == told.journal_id) & (row.serial == told.serial)
+    waiting = select(func.sum(row.amount)).outerjoin(intents, same)
+    open_ones = (
+        row.account == account,
+        row.decision == codec.APPROVED,
+        func.coalesce(told.said, rules.OPEN) == rules.OPEN,
+    )
+    return int(db.scalar(waiting.where(*open_ones)) or 0)
