@@ -118,8 +118,13 @@ class Pages:
         return told
 
     def _look(self, look: Look, request: Request) -> Any:
-        with self._store.reading() as db:
-            return look(db, request)
+        """Every open page asks for the same after each change: it is read once."""
+
+        def read() -> Any:
+            with self._store.reading() as db:
+                return look(db, request)
+
+        return self._store.cache.get((look, request.url.path, request.url.query), read)
 
     def _render(self, template: str, look: Look, request: Request) -> str:
         values = self._look(look, request)

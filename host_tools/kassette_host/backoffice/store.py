@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from kassette_host.backoffice import schema
+from kassette_host.backoffice.cache import ReadCache
 from kassette_host.backoffice.numbers import Numbers
 
 _BUSY_MS = 10_000
@@ -70,6 +71,7 @@ class Store:
         self._synchronous = synchronous
         self._is_in_memory = where is None
         self._is_sqlite = not isinstance(where, str)
+        self.cache = ReadCache()
         self._writer = threading.RLock() if self._is_sqlite else nullcontext()
         self._engine = self._sqlite(where) if not isinstance(where, str) else _postgresql(where)
         try:
@@ -113,7 +115,8 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Books]:
         """One attempt at what `write` does: for programs that are alone with the database."""
-        with self._writer, self._engine.connect().execution_options(kassette_writes=True) as db, db.begin():
+        options = {"kassette_writes": True}
+        with self._writer, self.cache.write(), self._engine.connect().execution_options(**options) as db, db.begin():
             yield Books(db, self.currency, self.clock(), self.numbers)
 
     @contextmanager
