@@ -1,11 +1,14 @@
 """The command line: thin verbs over the library; everything heavy is imported by the verb that needs it."""
 
 import sys
+from typing import TextIO
 
 import rich_click as click
 
 from kassette_host.image.commands import image
 from kassette_host.journal_cli import journal
+
+_TRACE = click.File("w", lazy=False)  # one that can't be written is told before anything starts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,8 +31,8 @@ def cli() -> None:
     show_default=True,
     help="Where the shop starts; all but `kept` start a new one.",
 )
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write every frame on every link with its virtual time.")
-def run(reader: str | None, port: int, state: str, trace: str | None) -> None:
+@click.option("--trace", type=_TRACE, help="Write every frame on every link with its virtual time.")
+def run(reader: str | None, port: int, state: str, trace: TextIO | None) -> None:
     """Start the shop: back office, virtual hardware and the real firmware; print the counter page's address."""
     from kassette_host.shop import run_shop
 
@@ -46,10 +49,10 @@ def reset() -> None:
 
 @cli.command()
 @click.option("--seed", default=1, show_default=True, help="Another morning.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write every frame on every link with its virtual time.")
+@click.option("--trace", type=_TRACE, help="Write every frame on every link with its virtual time.")
 @click.option("--slips", type=click.Path(file_okay=False), help="Folder for the slips' pictures.")
 @click.option("--quiet", "-q", is_flag=True, help="No table, no progress: the verdict alone.")
-def demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> None:
+def demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) -> None:
     """A scripted morning with power cuts, outages and torn taps; 0 only if journal, cards and books agree."""
     from kassette_host.demo import run_demo
 

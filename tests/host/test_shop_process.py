@@ -115,3 +115,18 @@ def test_secrets_are_readable_by_their_owner_only(state_dir):
 def test_an_impossible_start_state_is_refused(state_dir):
     shop = ShopProcess(state_dir, "run", "--state", "drunk")
     assert shop.process.wait(HANG_S) == 2
+
+
+@pytest.mark.parametrize("verb", ["run", "demo"])
+def test_a_trace_that_can_not_be_written_is_told_at_once(state_dir, tmp_path, verb):
+    shop = ShopProcess(state_dir, verb, "--trace", str(tmp_path / "nowhere/trace.txt"))
+    assert shop.process.wait(HANG_S) == 2
+    shop.line("No such file")
+    assert not any("Traceback" in line for line in shop.lines)
+
+
+def test_a_reader_that_is_not_there_is_told(state_dir):
+    shop = ShopProcess(state_dir, "run", "--port", "0", "--reader", "/dev/nothing")
+    assert shop.process.wait(HANG_S) == 2
+    shop.line("no reader on /dev/nothing")
+    assert not any("Traceback" in line for line in shop.lines)

@@ -1,8 +1,8 @@
 """The demonstration: a scripted morning on host-granted time, with faults, compared to the cent at its end."""
 
-import contextlib
 import pathlib
 import time
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,7 +17,7 @@ from kassette_host.demo.shop import JOURNAL_ID, TERMINAL, DemoShop
 _SYNC_MS = 1_500_000
 
 
-def play(seed: int, trace=None, told=lambda row: None) -> tuple[DemoShop, Morning, Verdict]:
+def play(seed: int, trace: TextIO | None = None, told=lambda row: None) -> tuple[DemoShop, Morning, Verdict]:
     """One morning and its verdict; the shop is still open. Raises TimeoutError when the terminal gets stuck."""
     shop = DemoShop(seed, trace)
     try:
@@ -46,19 +46,18 @@ def is_synchronous(shop: DemoShop) -> bool:
     return acked >= newest
 
 
-def run_demo(seed: int, trace: str | None, slips: str | None, quiet: bool) -> int:
+def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) -> int:
     """Play, print, compare; the exit status: 0 only when journal, cards and books agree."""
     console = Console(quiet=quiet)
     started = time.monotonic()
-    with open(trace, "w") if trace else contextlib.nullcontext() as file:
-        shop, morning, verdict = _with_progress(console, seed, file)
-        try:
-            folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
-            console.print(_table(morning))
-            console.print(_summary(shop, morning, verdict, time.monotonic() - started))
-            console.print("The slips are pictures in %s" % folder)
-        finally:
-            shop.close()
+    shop, morning, verdict = _with_progress(console, seed, trace)
+    try:
+        folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
+        console.print(_table(morning))
+        console.print(_summary(shop, morning, verdict, time.monotonic() - started))
+        console.print("The slips are pictures in %s" % folder)
+    finally:
+        shop.close()
     expected = verdict.committed == plan.SALES and len(morning.cuts) == plan.POWER_CUTS
     if not expected:
         verdict.differences.append("%d sales and %d cuts" % (verdict.committed, len(morning.cuts)))
@@ -81,7 +80,7 @@ def _summary(shop: DemoShop, morning: Morning, verdict: Verdict, took_s: float) 
     )
 
 
-def _with_progress(console: Console, seed: int, file):
+def _with_progress(console: Console, seed: int, trace: TextIO | None):
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("the morning of seed %d" % seed, total=plan.SALES)
@@ -89,7 +88,7 @@ def _with_progress(console: Console, seed: int, file):
         def told(row: Row) -> None:
             progress.advance(bar)
 
-        return play(seed, file, told)
+        return play(seed, trace, told)
 
 
 def _table(morning: Morning) -> Table:

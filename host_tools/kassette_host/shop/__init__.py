@@ -16,7 +16,9 @@ _BUG = "a bug"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_shop(reader: str | None, port: int, state: str, trace: str | None, directory: pathlib.Path = DIRECTORY) -> int:
+def run_shop(
+    reader: str | None, port: int, state: str, trace: TextIO | None, directory: pathlib.Path = DIRECTORY
+) -> int:
     """Run the shop until SIGINT, SIGTERM or SIGHUP; the exit status: 0, 1 after a bug, 2 when it can't be opened.
 
     reader: a serial port with a real PN532, or None. port: of the pages, the next free one if taken. state: one of
@@ -31,8 +33,7 @@ def run_shop(reader: str | None, port: int, state: str, trace: str | None, direc
         print("kassette: %s" % error, file=sys.stderr)
         return 2
     try:
-        with open(trace or "/dev/null", "w") as file:
-            reason = _run(directory, reader, port, state, file if trace else None, end)
+        reason = _run(directory, reader, port, state, trace, end)
         say("closed (%s)" % reason)
         return 1 if reason == _BUG else 0
     except ShopError as error:
