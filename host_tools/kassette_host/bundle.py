@@ -20,7 +20,7 @@ import pathlib
 import struct
 import subprocess
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from kassette_host import BUILD, ROOT, texts
@@ -65,6 +65,12 @@ PARTS = {
     "kassette.terminal": ("kassette.net.uplink", "kassette.app", "kassette.flows.sale"),
 }
 _EXPORTS = (("%s.board", "Board"), ("kassette.app", "main"))  # what that main.py asks for
+
+Edit = Callable[[str, str], str]
+
+
+def _unchanged(name: str, source: str) -> str:
+    return source
 
 
 def sources(board: str) -> dict[str, pathlib.Path]:
@@ -142,11 +148,14 @@ def compile_text(name: str, text: str) -> bytes:
     return cached.read_bytes()
 
 
-def linked(board: str) -> Linked:
-    """The sources of the board's bundle, linked; from the cache when nothing has changed. Raises link.LinkError."""
+def linked(board: str, edit: Edit = _unchanged) -> Linked:
+    """The sources of the board's bundle, linked; from the cache when nothing has changed. Raises link.LinkError.
+
+    `edit(dotted name, source)` gives the source to be used: an instrument may put its marks there.
+    """
     loaded = _LOADED[board]
     found = {_dotted(name): path for name, path in sources(board).items() if name not in loaded}
-    stripped = {name: strip(path.read_text()) for name, path in found.items()}
+    stripped = {name: strip(edit(name, path.read_text())) for name, path in found.items()}
     parts = {part: [_of(board, name) for name in roots] for part, roots in PARTS.items()}
     cached = BUILD / "link" / (_key(stripped, parts, loaded) + ".json")
     if cached.exists():
@@ -182,9 +191,9 @@ def _dotted(name: str) -> str:
     return name[1:].replace("/", ".")
 
 
-def modules(board: str) -> dict[str, bytes]:
-    """Bundle path -> `.mpy` bytes of every module that the board's bundle holds, linked."""
-    result = linked(board)
+def modules(board: str, edit: Edit = _unchanged) -> dict[str, bytes]:
+    """Bundle path -> `.mpy` bytes of every module that the board's bundle holds, linked; `edit` as in `linked`."""
+    result = linked(board, edit)
     write_maps(BUILD / board, result.places)
     texts_of = {"/" + name.replace(".", "/"): text for name, text in result.sources.items()}
     with ThreadPoolExecutor(2) as pool:
@@ -220,9 +229,9 @@ def pack(files: dict[str, bytes]) -> bytes:
     return head + hashlib.sha256(rest).digest() + rest
 
 
-def build(board: str) -> bytes:
-    """The whole bundle for a board: modules and data files; `built.bin` is the build time, u32."""
-    files = modules(board)
+def build(board: str, edit: Edit = _unchanged) -> bytes:
+    """The whole bundle for a board: modules and data files; `built.bin` is the build time, u32; `edit` as in `linked`."""
+    files = modules(board, edit)
     files |= {"/data/" + name: content for name, content in texts.data_files().items()}
     if board != "sim":  # whose host tells it the time
         files["/data/built.bin"] = struct.pack("<I", build_time())

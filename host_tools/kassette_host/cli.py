@@ -7,6 +7,7 @@ import rich_click as click
 
 from kassette_host.image.commands import image
 from kassette_host.journal_cli import journal
+from kassette_host.rig.commands import rig
 
 _TRACE = click.File("w", lazy=False)  # one that can't be written is told before anything starts
 
@@ -116,6 +117,7 @@ def bench() -> None:
 
 cli.add_command(journal)
 cli.add_command(image)
+cli.add_command(rig)
 
 
 def main() -> None:

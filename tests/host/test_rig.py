@@ -77,7 +77,7 @@ def test_the_plug_is_pulled_at_an_event_and_the_flash_stays(terminal):
 
 def test_figures_come_when_asked_for(terminal):
     figures = booted(terminal).figures()
-    assert figures.heap_live == 1 and figures.frames_dropped == 9
+    assert figures.heap_live == 1 and figures.frames_dropped == 8
 
 
 def test_a_reset_of_its_own_is_another_life(terminal):

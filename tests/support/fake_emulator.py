@@ -23,15 +23,14 @@ def main():
     if "-broken" in words:
         sys.exit("no such machine")
     flash = words[words.index("-drive") + 1].split(",")[0].removeprefix("file=")
-    paths = [words[i + 1].removeprefix("unix:") for i, word in enumerate(words) if word in ("-serial", "-qmp")]
-    console, panel, reader, monitor = [connect(path) for path in paths]
+    places = [words[i + 1] for i, word in enumerate(words) if word in ("-serial", "-qmp")]
+    console, panel, reader, monitor = [connect(place) for place in places]
     Fake(Path(flash), console, panel, reader, monitor).run()
 
 
-def connect(path):
-    sock = socket.socket(socket.AF_UNIX)
-    sock.connect(path)
-    return sock
+def connect(place):
+    _, host, port = place.split(":")
+    return socket.create_connection((host, int(port)))
 
 
 def frame(kind, body=b""):
@@ -83,7 +82,7 @@ class Fake:
             kind, length = struct.unpack_from("<BH", data, 1)
             body, data = data[4 : 4 + length], data[8 + length :]
             if kind == 0x84:
-                self.panel.sendall(frame(0x06, b"\x01" + struct.pack("<9I", *range(1, 10))))
+                self.panel.sendall(frame(0x06, b"\x01" + struct.pack("<8I", *range(1, 9))))
             elif kind == 0x82:
                 now = body[0] | body[1] << 8
                 for i, name in enumerate(NAMES):
@@ -96,6 +95,7 @@ class Fake:
             with self.flash.open("r+b") as file:
                 file.write(b"A")
         self.say("key " + name)
+        self.panel.sendall(frame(0x03, b"\x64\x00"))
         if name == "B":
             self.reader.sendall(_READER_ASKED)
         elif name == "C":

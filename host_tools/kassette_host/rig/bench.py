@@ -31,9 +31,18 @@ def _stock() -> stock.Stock:
     return stock.check(pathlib.Path(os.environ[qemu.IMAGE]).read_bytes())
 
 
-def flash_of(share: TerminalShare, network: builder.Network, journal_size: int) -> bytes:
-    """The whole flash of a fresh terminal with that identity."""
-    return builder.build(_stock(), share, bundle.build(builder.BOARD), builder.files(network), journal_size)
+def flash_of(
+    share: TerminalShare,
+    network: builder.Network,
+    journal_size: int,
+    edit: bundle.Edit | None = None,
+    prelude: str = "",
+) -> bytes:
+    """The whole flash of a fresh terminal with that identity. `edit`, `prelude`: an instrument's (`rig.probe`)."""
+    program = bundle.build(builder.BOARD, edit) if edit else bundle.build(builder.BOARD)
+    files = builder.files(network)
+    files["main.py"] = prelude.encode() + files["main.py"]
+    return builder.build(_stock(), share, program, files, journal_size)
 
 
 class FlashFile:
@@ -69,15 +78,15 @@ class ChipBench:
         journal_size: int = bench.JOURNAL_SIZE,
         icount: str = "shift=3",
         ssid: str = qemu.SSID,
-        has_radio: bool = True,
+        key: str = "",
     ):
         self._directory = tempfile.TemporaryDirectory(prefix="kassette-chip-", dir=scratch())
         self.relay = TcpRelay()
         self.share = bench.share(self.relay.port)
-        network = builder.Network(ssid, "", qemu.HOST)
+        network = builder.Network(ssid, key, qemu.HOST)
         path = pathlib.Path(self._directory.name) / "flash.bin"
         self.flash = FlashFile(path, flash_of(self.share, network, journal_size))
-        self.chip = qemu.Qemu(path, icount, has_radio)
+        self.chip = qemu.Qemu(path, icount)
         self.terminal = ChipTerminal(self.chip, self.relay)
         self.relay.is_up = False
         self.cashier = Cashier(self.terminal)

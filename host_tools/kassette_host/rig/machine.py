@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
+from kassette_host.panel_wire import TONE
 from kassette_host.rig.chip import Chip, ChipGone, Line
 from kassette_host.rig.console import Console
 from kassette_host.rig.relay import TcpRelay
@@ -24,7 +25,7 @@ _PATIENCE = 5  # how much slower than real time a chip may be
 _TURN_S = 0.02
 _LOOK_US = 50_000
 _NEWS_US = 1_000_000  # a condition that depends on time alone is looked at so often
-_KEY_MS = 60
+_KEY_MS = 120
 _KEY_MOST_MS = 3000
 _LAST_LINES = 12
 
@@ -215,9 +216,9 @@ class ChipTerminal:
     def press(self, keys: str) -> None:
         """Press keys one after another, as a hand that waits for what each does: an emulated chip may be slow."""
         for key in keys:
-            before = self._heard
+            clicks = self.panel.heard[TONE]
             self.panel.press(key)
-            self._run(lambda before=before: self._heard > before, _KEY_MOST_MS)
+            self._run(lambda clicks=clicks: self.panel.heard[TONE] > clicks, _KEY_MOST_MS)
             self._run_to_quiet()
             self.panel.release(key)
             self.run_ms(_KEY_MS)

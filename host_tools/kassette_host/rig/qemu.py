@@ -47,7 +47,7 @@ def _die_with_the_rig() -> None:
 
 
 class SocketLine:
-    """One end of an AF_UNIX stream as a UART."""
+    """One end of a stream as a UART."""
 
     def __init__(self, sock: socket.socket):
         self._socket = sock
@@ -79,13 +79,18 @@ class SocketLine:
         self._socket.close()
 
 
+def _listen() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.25)
+    return listener
+
+
 class Qemu:
     """See `rig.chip.Chip`. `icount`: the argument of -icount, as `shift=3` for 8 ns an instruction; empty: none."""
 
-    def __init__(self, flash_file: Path, icount: str = "shift=3", has_radio: bool = True):
+    def __init__(self, flash_file: Path, icount: str = "shift=3"):
         self.flash_file = flash_file
         self.icount = icount
-        self.has_radio = has_radio
         self.lines: list[SocketLine] = []
         self._process: subprocess.Popen | None = None
         self._monitor: socket.socket | None = None
@@ -94,10 +99,10 @@ class Qemu:
         self._said = Path(self._directory.name) / "said"
 
     def start(self) -> None:
-        listeners = [self._listen("uart%d" % number) for number in range(3)] + [self._listen("monitor")]
+        listeners = [_listen() for _ in range(4)]  # TCP: where it finds an AF_UNIX stream full, it drops bytes
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                self._command(),
+                self._command([listener.getsockname()[1] for listener in listeners]),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -115,33 +120,24 @@ class Qemu:
         self._read_monitor()
         self._ask("qmp_capabilities")
 
-    def _command(self) -> list[str]:
-        folder = self._directory.name
+    def _command(self, ports: list[int]) -> list[str]:
+        *lines, monitor = ["tcp:127.0.0.1:%d" % port for port in ports]
         command = [os.environ[QEMU], *_MACHINE, *shlex.split(os.environ.get(ARGUMENTS, ""))]
         command += ["-S", "-drive", "file=%s,if=mtd,format=raw,cache=unsafe" % self.flash_file]
-        for number in range(3):
-            command += ["-serial", "unix:%s/uart%d" % (folder, number)]
-        command += ["-qmp", "unix:%s/monitor" % folder]
+        for line in lines:
+            command += ["-serial", line]
+        command += ["-qmp", monitor, "-nic", "user,model=esp32_wifi,id=%s,net=192.168.4.0/24" % _NET_ID]
         if self.icount:
             command += ["-icount", self.icount]
-        if self.has_radio:
-            command += ["-nic", "user,model=esp32_wifi,id=%s,net=192.168.4.0/24" % _NET_ID]
         return command
-
-    def _listen(self, name: str) -> socket.socket:
-        path = Path(self._directory.name) / name
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        listener.listen(1)
-        listener.settimeout(0.25)
-        return listener
 
     def _accept(self, listener: socket.socket) -> socket.socket:
         assert self._process
         for _ in range(4 * _CONNECT_S):
             try:
-                return listener.accept()[0]
+                end = listener.accept()[0]
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return end
             except TimeoutError:
                 if self._process.poll() is not None:
                     break

@@ -9,7 +9,7 @@ from typing import TextIO
 from kassette_host import journal
 from kassette_host.demo.shop import MORNING, DemoShop
 from kassette_host.image.build import Network
-from kassette_host.rig import qemu
+from kassette_host.rig import probe, qemu
 from kassette_host.rig.bench import FlashFile, flash_of, scratch
 from kassette_host.rig.machine import ChipTerminal
 from kassette_host.rig.relay import TcpRelay
@@ -21,9 +21,10 @@ from kassette_host.virtual.nor import NorPartition
 class ChipShop(DemoShop):
     """Also a bench (`rig.bench.ChipBench`) for what tests compare. The network is down until `terminal.relay.is_up`."""
 
-    def __init__(self, seed: int = 0, icount: str = "shift=3", ssid: str = qemu.SSID):
+    def __init__(self, seed: int = 0, icount: str = "shift=3", ssid: str = qemu.SSID, is_probed: bool = False):
         self._icount = icount
         self._ssid = ssid
+        self._instrument = (probe.edit, probe.PRELUDE) if is_probed else (None, "")
         self._scratch = tempfile.TemporaryDirectory(prefix="kassette-chip-", dir=scratch())
         super().__init__(seed)
         self.cashier = Cashier(self.terminal)
@@ -35,7 +36,9 @@ class ChipShop(DemoShop):
         relay.is_up = False
         self.share = self._share(relay.port)
         path = pathlib.Path(self._scratch.name) / "flash.bin"
-        self.flash = FlashFile(path, flash_of(self.share, Network(self._ssid, "", qemu.HOST), bench.JOURNAL_SIZE))
+        network = Network(self._ssid, "", qemu.HOST)
+        flash = flash_of(self.share, network, bench.JOURNAL_SIZE, *self._instrument)
+        self.flash = FlashFile(path, flash)
         self.emulator = qemu.Qemu(path, self._icount)
         return ChipTerminal(self.emulator, relay), random.Random(seed).randbytes
 
