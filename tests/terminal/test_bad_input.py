@@ -22,6 +22,7 @@ from kassette_host.virtual.iso14443a import CardA
 from kassette_host.virtual.isodep import Type4ACard
 from kassette_host.virtual.pn532_pty import EXPIRES_AT, PUBLIC_MASTERS
 
+pytestmark = pytest.mark.sim  # noise on its own wires, servers in virtual time
 TEXTS = texts.load()[0]
 NOISE = bytes(range(256)) + b"\0\0\xff" * 9 + b"\xff" * 300
 UID = bytes.fromhex("04112233445599")
