@@ -342,3 +342,6 @@ class Board:
         if not panel.greet():
             say("E%d panel" % _E_DISPLAY_SILENT)
         core.create_task(panel.listen_forever())
+
+    def stripe_ports(self):
+        return ()  # no head is wired to this bench

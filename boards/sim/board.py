@@ -17,11 +17,13 @@ _FLASH_ERASE = const(8)
 _FLASH_BLANK = const(9)
 _RANDOM = const(10)
 _LINK_UP = const(13)
+_SAMPLE = const(16)
 
 _READER = const(0)  # channels
 _PRINTER = const(1)
 _DISPLAY = const(2)
 _EDGE = const(3)
+_STRIPE = const(4)  # the first head
 
 _ROW0 = const(0)  # pins
 _LED = const(8)
@@ -177,3 +179,17 @@ class Board:
         self.open_data = open_data
         self.say = hostlink.say
         self.restart = hostlink.restart
+
+    def stripe_ports(self):
+        hostlink.ask(_SAMPLE, 0, b"\x01")
+        count = hostlink.reply[0]
+        if not count:
+            return ()
+        import sys
+
+        from sim import stripe_port
+
+        ports = [stripe_port.Samples(_STRIPE + i) for i in range(count)]
+        del sys.modules["sim.stripe_port"]  # its class lives as long as the ports
+        del sys.modules["sim"].stripe_port
+        return ports

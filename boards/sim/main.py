@@ -25,7 +25,7 @@ def mount(sizes):
         if bundle_vfs.verify(read, sizes[partition]):
             vfs.mount(bundle_vfs.BundleVfs(read), "/bundle")
             sys.path[:] = ["/bundle", ".frozen"]
-            del sys.modules["shared"]  # its other modules come out of the bundle
+            del sys.modules["shared"], sys.modules["sim"]  # their other modules come out of the bundle
             return
         hostlink.say("E704 bundle %s is not whole" % name)
     sys.exit(4)

@@ -41,6 +41,15 @@ _READ_MS = const(4000)
 _TURN_MS = const(1000)  # idle: the screen is looked over so often, and nothing wakes more often
 _NOTE_TURNS = const(3)  # each thing that needs attention is shown for so long
 _QUIET_TURNS = const(2)  # idle for so many turns before anything slow begins
+_TRANSITIONS = (520, 1420)  # of a stripe's tracks, at most
+_STRIPE_MODULES = (
+    "kassette.flows.stripe",
+    "kassette.policy.stripes",
+    "kassette.drivers.stripe",
+    "kassette.codec.swipe",
+    "kassette.codec.f2f",
+    "kassette.codec.tracks",
+)
 _CHECK_TURNS = const(600)  # the reader's self-test
 
 
@@ -59,6 +68,7 @@ class Terminal:
         self.payload = bytearray(96)
         self.slip = self._render
         self.uplink = None
+        self.stripe_health = (0, 0, 0)  # kassette.policy.stripes
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
 
@@ -69,6 +79,19 @@ class Terminal:
         slip = getattr(Slip(self.texts, self.settings), what)(*values)
         drop("kassette.ui.slip", "kassette.codec.escpos")
         return slip
+
+    def open_stripe(self):
+        """The stripe reader's driver, in memory only while somebody is to swipe; None: there is no such reader."""
+        ports = self.board.stripe_ports()
+        if not ports:
+            return None
+        from kassette.codec import swipe
+
+        gc.collect()
+        from kassette.drivers.stripe import Stripe
+
+        gc.collect()
+        return Stripe(ports, _TRANSITIONS[: len(ports)], self.clock, swipe.read)
 
 
 def main(board: "Board") -> None:
@@ -278,6 +301,13 @@ async def _flow(t, key):
 
         t.keypad.unread(key)
         await sale(t)
+    elif key == "#":
+        from kassette.flows import stripe
+
+        try:
+            await stripe.check(t)
+        finally:
+            drop(*_STRIPE_MODULES)
     elif key in "ABC":
         from kassette.flows import desk
 

@@ -112,13 +112,17 @@ class Random(Protocol):
 class Samples(Protocol):
     """One line of a stripe's head, sampled without a gap at 256 kHz, one bit a sample."""
 
+    block_len: int  # bytes, a multiple of 4 of which 2048 is a multiple
+
     async def readinto(self, buffer: bytearray) -> None:
-        """Wait for the next 2,048 bytes, 64 ms: little-endian 32-bit words, the first sample in the highest bit.
+        """Wait for the next `block_len` bytes: little-endian 32-bit words, the first sample in the highest bit.
 
         All samplers of a board run together: a block of one has its counterpart at each of the others, which are read in
-        turn. A board that knows by itself that no line moves need not deliver, but for one block of each behind a swipe.
+        turn. A board that knows by itself that no line moves need not deliver, but for 2,048 bytes of each behind a swipe.
         """
         ...
+
+    def stop(self) -> None: ...
 
 
 class Stream(Protocol):
@@ -175,6 +179,10 @@ class Board(Protocol):
     tone: Tone
     led: OutPin
     net: Net
+
+    def stripe_ports(self) -> list[Samples]:
+        """Start the samplers of the stripe reader, track 2 first; empty: the board has no stripe reader."""
+        ...
 
     def open_data(self, name: str):
         """A readable, seekable binary file of the bundle: texts.bin, glyphs.bin."""

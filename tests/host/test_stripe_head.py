@@ -76,6 +76,7 @@ class Port:
     """`hal.Samples` on the blocks of one port."""
 
     def __init__(self, clock, blocks):
+        self.block_len = len(blocks[0])
         self._clock = clock
         self._blocks = blocks
 
@@ -93,7 +94,7 @@ def taken(seen, ports, seed=1):
         [bytes([255 * (b[3] >> 7)]) * 2048, bytes([255 * (b[3] >> 7)]) * 2048, *line]
         for b, *line in zip(blocks[0], *blocks)
     ]
-    stripe = Stripe([Port(clock, line) for line in lines], (520, 1420)[: len(ports)], clock)
+    stripe = Stripe([Port(clock, line) for line in lines], (520, 1420)[: len(ports)], clock, swipe.read)
 
     async def script():
         task = asyncio.create_task(stripe.capture_forever())

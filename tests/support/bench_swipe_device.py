@@ -28,9 +28,13 @@ def heap():
     kept = []
     step("drivers/stripe", lambda: __import__("kassette.drivers.stripe"))
     stripe = sys.modules["kassette.drivers.stripe"]
-    step("its buffers, two tracks", lambda: stripe.Stripe([None, None], _MOST, _Clock()))
+    step("its buffers, two tracks", lambda: stripe.Stripe([_Port(), _Port()], _MOST, _Clock(), None))
     step("codec/f2f, tracks, swipe", lambda: __import__("kassette.codec.swipe"))
     return out
+
+
+class _Port:
+    block_len = 2048
 
 
 class _Clock:

@@ -7,7 +7,7 @@ import micropython
 from stripe_cards import ISSUER, on_track_1, on_track_2, own
 from vclock import VirtualClock
 
-from kassette.codec import tracks
+from kassette.codec import swipe, tracks
 from kassette.drivers.stripe import Stripe
 
 _QUIET = bytes(2048)
@@ -18,6 +18,7 @@ class Sampler:
     """`hal.Samples` that plays blocks; behind them the line is quiet for ever."""
 
     def __init__(self, clock, blocks=()):
+        self.block_len = 2048
         self.blocks = list(blocks)
         self.taken = 0
         self._clock = clock
@@ -49,7 +50,7 @@ class Bench:
         for line in lines:
             rest = _HIGH if line and line[-1][-4] & 1 else _QUIET
             self.samplers.append(Sampler(self.clock, line + [rest] * (longest - len(line))))
-        self.stripe = Stripe(self.samplers, most[: len(lines)], self.clock)
+        self.stripe = Stripe(self.samplers, most[: len(lines)], self.clock, swipe.read)
 
     def run(self, script):
         async def both():

@@ -1,13 +1,17 @@
 """Reader and card health: which of the two is told to be at fault."""
 
-from kassette.policy.stripes import CLEAN_SLOT, FINE, REPLACE_CARD, Health
+from kassette.policy.stripes import CLEAN_SLOT, FINE, REPLACE_CARD, health
 
 _AGAIN, _OURS = 2, 4
 
 
 def hints(*swipes):
-    health = Health()
-    return [health.add(verdict, noise) for verdict, noise in swipes]
+    state = (0, 0, 0)
+    found = []
+    for verdict, noise in swipes:
+        state, hint = health(state, verdict, noise)
+        found.append(hint)
+    return found
 
 
 def test_good_swipes_and_a_slip_of_the_hand():

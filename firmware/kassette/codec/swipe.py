@@ -6,8 +6,7 @@ reading's own doubts, its cost and its margin to the runner-up. Numbers of other
 
 from micropython import const
 
-from kassette.codec import tracks
-from kassette.codec.f2f import CALM, JERKY, USUAL, follow
+from kassette.codec import f2f, tracks
 from kassette.compat import wipe
 
 _FEW = const(24)  # transitions: fewer are no stripe
@@ -49,10 +48,10 @@ def attempt(number: int, intervals, count: int, bits: bytearray, text: bytearray
 
     `length` is that of the characters in `text`; 0: a check failed or the reading has doubts; -1: nowhere a clock.
     """
-    gains = JERKY if number > 1 else CALM if number else USUAL
+    gains = f2f.JERKY if number > 1 else f2f.CALM if number else f2f.USUAL
     first = end = skip = 0
     while end - first <= _LOCK:
-        first, end, noise = follow(intervals, count, bits, gains, number > 2, skip)
+        first, end, noise = f2f.follow(intervals, count, bits, gains, number > 2, skip)
         if first == end:
             return -1, 0
         skip = end

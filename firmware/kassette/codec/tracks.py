@@ -7,7 +7,7 @@ The layout of this system's own cards is firmware/docs/stripe.md. Source: ISO/IE
 
 from micropython import const
 
-TEXT_LEN = const(107)  # characters of the longest track, without LRC
+TEXT_LEN = 107  # characters of the longest track, without LRC
 
 NO_STRIPE = 0
 UNREADABLE = 1  # flux, but nowhere a clock: demagnetised

@@ -1,30 +1,36 @@
 """A stripe reader whose heads give raw flux: a one-bit sampler on each track -> the intervals between transitions.
 
-A sampler (`hal.Samples`) delivers 2,048 bytes each 64 ms, as the ESP32's I2S does: little-endian words of 32 samples, the
-first in time in the highest bit. While no card moves a block is one comparison; nothing is allocated while one does.
+A sampler (`hal.Samples`) delivers blocks without a gap, on the ESP32 2,048 bytes each 64 ms: little-endian words of 32
+samples, the first in time in the highest bit. While no card moves a block is one comparison; nothing is allocated while one does.
 """
 
 from array import array
 
 from micropython import const
 
+from kassette.codec.tracks import TEXT_LEN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kassette.hal import Clock, Samples
 
-BLOCK_LEN = 2048
 _LONGEST = const(65535)  # samples an interval is counted to
 _FEW = const(4)  # transitions: fewer are a spark, no card
-_BLOCKS = const(40)  # 2.6 s: no swipe takes longer
+_STILL_LEN = const(2048)  # bytes, 64 ms: so long without a transition, and the card has left
+_MOST_LEN = const(81920)  # 2.6 s: no swipe takes longer
 _LEADING = b"\x04\x03\x02\x02\x01\x01\x01\x01\0\0\0\0\0\0\0\0"  # zeros above the highest one of four bits
 
 
 class Stripe:
-    """`ports`: a sampler for each track; `most`: how many transitions each may have, 520 on track 2, 1420 on 1 and 3."""
+    """`ports`: a sampler for each track; `most`: how many transitions each may have, 520 on track 2, 1420 on 1 and 3.
 
-    def __init__(self, ports: "list[Samples]", most: tuple, clock: "Clock"):
+    `decode` is `kassette.codec.swipe.read`.
+    """
+
+    def __init__(self, ports: "list[Samples]", most: tuple, clock: "Clock", decode):
+        self._decode = decode
         self._ports = ports
-        self._block = bytearray(BLOCK_LEN)
+        self._block = bytearray(ports[0].block_len)
         view = memoryview(self._block)
         self._all_but_last = view[:-1]
         self._all_but_first = view[1:]
@@ -33,20 +39,21 @@ class Stripe:
         self._runs = [0] * len(ports)  # samples since the last transition
         self._levels = [0] * len(ports)  # of the line: 0 or 255
         self._bits = bytearray(max(most) + 1)
+        self._text = bytearray(TEXT_LEN)
         self._is_full = False
         self._swiped = clock.signal()
 
     async def capture_forever(self) -> None:
         """The task that watches the heads. A swipe that nobody has read yet is kept, and the next one missed."""
         while True:
-            moved = 0
-            for _ in range(_BLOCKS):
+            moved = still = length = 0
+            while still < _STILL_LEN and length < _MOST_LEN:
                 before = moved
                 for port in range(len(self._ports)):
                     await self._ports[port].readinto(self._block)
                     moved += self._take(port)
-                if moved == before:
-                    break  # no head has seen anything for 64 ms
+                still = still + len(self._block) if moved == before else 0
+                length += len(self._block)
             if moved >= _FEW and not self._is_full:
                 self._is_full = True
                 self._swiped.set()
@@ -59,14 +66,14 @@ class Stripe:
         level = self._levels[port]
         if block[0] == level and self._all_but_last == self._all_but_first:
             if self._counts[port]:
-                self._runs[port] += BLOCK_LEN * 8
+                self._runs[port] += len(block) * 8
             return 0
         intervals = self._intervals[port]
         most = 0 if self._is_full else len(intervals)
         count = self._counts[port]
         run = self._runs[port]
         seen = 0
-        for index in range(BLOCK_LEN):
+        for index in range(len(block)):
             byte = block[index ^ 3] ^ level
             if not byte:
                 run += 8
@@ -98,6 +105,11 @@ class Stripe:
             self._counts[port] = 0
             self._runs[port] = 0
 
+    def stop(self) -> None:
+        """Let go of the samplers. The task must have been cancelled."""
+        for port in self._ports:
+            port.stop()
+
     async def wait(self, timeout_ms: int) -> bool:
         """True once a card was swiped, then call `read`; False after `timeout_ms`; -1 waits for ever."""
         return await self._swiped.wait(timeout_ms)
@@ -109,10 +121,8 @@ class Stripe:
 
     def read(self, digits: bytearray, issuer: int) -> tuple:
         """What was swiped, as `kassette.codec.swipe.read` says it; the heads are free for the next swipe."""
-        from kassette.codec import swipe, tracks
-
         heads = [(self._intervals[port], self._counts[port]) for port in range(len(self._ports))]
         try:
-            return swipe.read(heads, self._bits, bytearray(tracks.TEXT_LEN), digits, issuer)
+            return self._decode(heads, self._bits, self._text, digits, issuer)
         finally:
             self.forget()

@@ -10,10 +10,7 @@ FINE = 0
 CLEAN_SLOT = 1
 REPLACE_CARD = 2
 
-# Verdicts of kassette.codec.tracks, by their order.
-_UNREADABLE = const(1)
-_SWIPE_AGAIN = const(2)
-
+_SWIPE_AGAIN = const(2)  # of kassette.codec.tracks; what could be read is above it
 _SHIFT = const(3)  # the means go an eighth of the way with each swipe
 _FAILED = const(256)
 _FAILED_MAX = const(128)  # half of the swipes
@@ -22,22 +19,21 @@ _CARD_NOISE = const(900)
 _TRIES = const(3)  # swipes in a row without a number
 
 
-class Health:
-    """`add` each swipe; the means are all that is kept, nothing of any card."""
+def health(state: tuple, verdict: int, noise: int) -> tuple:
+    """(state after this swipe, what should be done: FINE, CLEAN_SLOT or REPLACE_CARD).
 
-    def __init__(self):
-        self.failed = 0  # of 256, lately
-        self.noise = 0  # of those that were read, lately
-        self._row = 0
-
-    def add(self, verdict: int, noise: int) -> int:
-        """FINE, or what should be done: CLEAN_SLOT, REPLACE_CARD. `noise` 0: not measured."""
-        has_failed = verdict <= _SWIPE_AGAIN
-        self._row = self._row + 1 if has_failed else 0
-        was_well = self.failed < _FAILED_MAX and self.noise < _NOISE_MAX
-        self.failed += ((_FAILED if has_failed else 0) - self.failed) >> _SHIFT
-        if noise:
-            self.noise += (noise - self.noise) >> _SHIFT
-        if was_well and (self._row == _TRIES or noise > _CARD_NOISE):
-            return REPLACE_CARD
-        return FINE if self.failed < _FAILED_MAX and self.noise < _NOISE_MAX else CLEAN_SLOT
+    `state`: (how many of 256 swipes failed lately, the mean noise of those that were read, failures in a row), at first
+    (0, 0, 0); nothing of any card is in it. `noise` 0: not measured.
+    """
+    failed, mean, row = state
+    has_failed = verdict <= _SWIPE_AGAIN
+    was_well = failed < _FAILED_MAX and mean < _NOISE_MAX
+    row = row + 1 if has_failed else 0
+    failed += ((_FAILED if has_failed else 0) - failed) >> _SHIFT
+    if noise:
+        mean += (noise - mean) >> _SHIFT
+    if was_well and (row == _TRIES or noise > _CARD_NOISE):
+        hint = REPLACE_CARD
+    else:
+        hint = FINE if failed < _FAILED_MAX and mean < _NOISE_MAX else CLEAN_SLOT
+    return (failed, mean, row), hint

@@ -22,6 +22,7 @@ from kassette_host.virtual.keypad import VirtualKeypad
 from kassette_host.virtual.nor import NorChip
 from kassette_host.virtual.pn532 import VirtualPN532
 from kassette_host.virtual.printer import VirtualPrinter
+from kassette_host.virtual.stripe_head import RATE_HZ, blocks
 
 SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1024, wire.BUNDLE_B: 192 * 1024}
 T = TypeVar("T")
@@ -29,10 +30,12 @@ _PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
 _ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
 _HEAP = "128k"  # of the firmware's process, as on the chip
+_HEAP_WITH_STRIPE = "144k"
 _LAST_LINES = 12
 _STILLBORN = 5  # lives that end before they were idle, until nobody tries again
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
+_SAMPLES_LEN = 512  # bytes of the stripe's heads in one message: boards/sim/stripe_port.py
 
 
 def prepare_process() -> None:
@@ -87,6 +90,8 @@ class VirtualTerminal:
         self.tone_hz = 0
         self.led = 0
         self.lives = 0
+        self.stripe_tracks: tuple[int, ...] = ()  # the tracks that the stripe reader's heads see; empty: there is none
+        self.is_stripe_sampled = False  # by the firmware: it listens only while somebody is to swipe
         self._deliveries: deque[tuple[int, bytes]] = deque()
         self._process: wire.FirmwareProcess | None = None
         self._net_ready = False
@@ -134,6 +139,7 @@ class VirtualTerminal:
         self._deliveries.clear()
         self.reader.power_off()
         self.relay.drop()
+        self.is_stripe_sampled = False
         self.tone_hz = 0
         self.led = 0
 
@@ -271,6 +277,7 @@ class VirtualTerminal:
             wire.SAY: self._say,
             wire.LINK_UP: lambda channel, body: bytes([self.relay.is_up]),
             wire.RESTART: self._restart,
+            wire.SAMPLE: self._sample,
         }
 
     def _write(self, channel: int, data: bytes) -> None:
@@ -307,6 +314,12 @@ class VirtualTerminal:
         self.log.append(line)
         self.trace.note(self.timeline.now_us, "log " + line)
         self.on_log(line)
+
+    def _sample(self, channel: int, body: bytes) -> bytes:
+        self.is_stripe_sampled = bool(body[0] and self.stripe_tracks)
+        if not self.is_stripe_sampled:  # what its heads still had to say has nobody to hear it
+            self._deliveries = deque(entry for entry in self._deliveries if entry[0] < wire.STRIPE)
+        return bytes([len(self.stripe_tracks)])
 
     def _restart(self, channel: int, body: bytes) -> None:
         raise _Restart
@@ -372,6 +385,28 @@ class VirtualTerminal:
 
     def take(self, card) -> None:
         self.reader.take(card)
+
+    def fit_stripe_reader(self, *tracks: int) -> None:
+        """Give the terminal a stripe reader with a head for each of these tracks, and the heap that its program asks for."""
+        self.stripe_tracks = tracks
+        self.heap = _HEAP_WITH_STRIPE
+
+    def swipe(self, seen: dict[int, list[int]]) -> bool:
+        """Drag a stripe through the slot: track -> samples of its transitions (`virtual.stripe_head.swipe`).
+
+        It takes the time that it takes. False: the firmware doesn't listen, and the swipe goes by.
+        """
+        if not self.is_stripe_sampled:
+            return False
+        step_us = _SAMPLES_LEN * 8 * 1_000_000 // RATE_HZ
+        rng = random.Random(self.timeline.now_us)
+        for i, heads in enumerate(blocks(seen, self.stripe_tracks, rng, _SAMPLES_LEN)):
+            self.timeline.call_later((i + 1) * step_us, self._play, heads, self.lives)
+        return True
+
+    def _play(self, heads: list[bytes], life: int) -> None:
+        if self.is_stripe_sampled and life == self.lives:
+            self._deliveries.extend((wire.STRIPE + i, data) for i, data in enumerate(heads))
 
 
 class _Restart(Exception):

@@ -19,9 +19,9 @@ from kassette_host import BUILD, ROOT
 
 WRITE, PIN_OUT, COLUMNS, BAUD, TONE = 1, 2, 3, 4, 5
 FLASH_READ, FLASH_PROGRAM, FLASH_ERASE, FLASH_BLANK, RANDOM = 6, 7, 8, 9, 10
-SAY, IDLE, LINK_UP, RESTART, TIME = 11, 12, 13, 14, 15
+SAY, IDLE, LINK_UP, RESTART, TIME, SAMPLE = 11, 12, 13, 14, 15, 16
 
-READER, PRINTER, DISPLAY, EDGE = range(4)  # channels
+READER, PRINTER, DISPLAY, EDGE, STRIPE = range(5)  # channels; the stripe's heads are STRIPE and those behind it
 SETTINGS, JOURNAL, RATCHET, BUNDLE_A, BUNDLE_B = range(5)  # partitions
 
 MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))

@@ -161,15 +161,17 @@ def i2s(moments: Sequence[int], samples: int, level: int = 0) -> bytes:
     return words.tobytes()
 
 
-def blocks(seen: dict[int, list[int]], ports: Sequence[int], rng: random.Random) -> Iterator[list[bytes]]:
-    """The DMA buffers of a swipe, one of each port at a time; ports[i] is the track that it reads. The last ones are quiet.
+def blocks(
+    seen: dict[int, list[int]], ports: Sequence[int], rng: random.Random, block_len: int = BLOCK_LEN
+) -> Iterator[list[bytes]]:
+    """The DMA buffers of a swipe, one of each port at a time; ports[i] is the track that it reads. The last 64 ms are quiet.
 
     The swipe begins anywhere within the first buffer, and the line at either level.
     """
-    length = BLOCK_LEN * 8
+    length = block_len * 8
     offset = rng.randrange(length)
     last = max([moments[-1] for moments in seen.values() if moments], default=0) + offset
-    total = (last // length + 2) * length
+    total = (last // length + 1) * length + BLOCK_LEN * 8
     lines = [i2s([m + offset for m in seen.get(track, [])], total, rng.randrange(2)) for track in ports]
-    for at in range(0, total // 8, BLOCK_LEN):
-        yield [line[at : at + BLOCK_LEN] for line in lines]
+    for at in range(0, total // 8, block_len):
+        yield [line[at : at + block_len] for line in lines]
