@@ -27,7 +27,8 @@ VERSION = 1
 _ANSWER_LEN = const(47)
 
 APPROVED = 0
-FROZEN = 301  # other decisions: error codes
+HOST_SILENT = 502  # other decisions: error codes
+FROZEN = 301
 EXPIRED = 302
 SHORT = 303
 OVER_LIMIT = 305

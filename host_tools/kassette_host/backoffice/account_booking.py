@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from kassette.codec import account as codec
-from kassette_host.backoffice import accounts, decode, ledger, mismatch, register, rules, settlement
+from kassette_host.backoffice import accounts, decode, host_sales, ledger, mismatch, register, rules, settlement
 from kassette_host.backoffice.schema import authorisations, intents
 from kassette_host.backoffice.store import Books
 
@@ -47,6 +47,8 @@ def cover(books: Books, intent: Row) -> None:
     there = 0
     if intent.account:
         account = accounts.locked(books, intent.account)
+        if account.at_host:
+            host_sales.sold_unasked(books, intent)
         # A set-aside under this very key that does not fit comes back first: `settle` posts the difference.
         back = ledger.posted(books.db, ledger.entry_source(*key)).get((rules.ACCOUNT, intent.account), 0)
         there = min(max(account.balance + back - account.floor, 0), intent.amount)

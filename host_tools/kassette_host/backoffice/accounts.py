@@ -27,12 +27,16 @@ class AccountDenied(Exception):
 
 @dataclass(frozen=True)
 class Terms:
-    """How an account may be used. `floor_minor`: 0, or below it an overdraft; `day_limit_minor`: 0 for none."""
+    """How an account may be used. `floor_minor`: 0, or below it an overdraft; `day_limit_minor`: 0 for none.
+
+    `is_at_host`: an issuer's host keeps the money and has the last word (`host_sales`).
+    """
 
     expiry: int
     sequence: int = 1
     floor_minor: int = 0
     day_limit_minor: int = 0
+    is_at_host: bool = False
 
 
 class Accounts:
@@ -50,6 +54,8 @@ class Accounts:
             or not 0 <= opening_minor <= CEILING_MINOR
         ):
             raise AccountDenied("an account has a number of digits, and at most %d in it" % CEILING_MINOR)
+        if terms.is_at_host and opening_minor:
+            raise AccountDenied("the issuer's host keeps the money")
         lookup, sealed = self._numbers.lookup(number), self._numbers.seal(number)
 
         def work(books: Books) -> int:
@@ -58,6 +64,7 @@ class Accounts:
             values = {"lookup": lookup, "sealed": sealed, "last4": int(number[-4:]), "state": ACTIVE, "replaced_by": ""}
             values |= {"sequence": terms.sequence, "expiry": terms.expiry, "balance": 0, "floor": terms.floor_minor}
             values |= {"day_limit": terms.day_limit_minor, "pin_verifier": b"", "pin_failures": 0}
+            values["at_host"] = int(terms.is_at_host)
             new = insert(accounts).values(**values, opened_at=books.now).returning(accounts.c.id)
             account = books.db.execute(new).scalar_one()
             _credit(books, account, OPENING, opening_minor, operator)
@@ -72,7 +79,8 @@ class Accounts:
         """Put money into an account."""
 
         def work(books: Books) -> None:
-            if locked(books, account).state != ACTIVE or not 0 < amount_minor <= CEILING_MINOR:
+            row = locked(books, account)
+            if row.state != ACTIVE or row.at_host or not 0 < amount_minor <= CEILING_MINOR:
                 raise AccountDenied("only an active account is topped up, by at most %d" % CEILING_MINOR)
             _credit(books, account, TOP_UP, amount_minor, operator)
 

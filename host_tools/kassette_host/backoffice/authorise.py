@@ -14,10 +14,12 @@ from sqlalchemy import Row, func, insert, select, update
 
 from kassette.codec import account as account_codec
 from kassette.codec import authorise as codec
-from kassette_host.backoffice import accounts, decode, ledger, mismatch, register, rules, settlement
+from kassette_host.backoffice import accounts, decode, host_sales, ledger, mismatch, register, rules, settlement
 from kassette_host.backoffice.intake import Refused, check_terminal
+from kassette_host.backoffice.issuer_host import HostSilent, IssuerHost, Message
 from kassette_host.backoffice.keystore import KeyStore
 from kassette_host.backoffice.numbers import Numbers
+from kassette_host.backoffice.schema import accounts as accounts_table
 from kassette_host.backoffice.schema import authorisations, intents, pin_counters
 from kassette_host.backoffice.store import Books, Store
 
@@ -73,11 +75,19 @@ def parse(body: bytes) -> Question:
 class Authoriser:
     """`changed(terminal)` is called after each answer that is new."""
 
-    def __init__(self, store: Store, keys: KeyStore, changed: Callable[[int], None], utc_offset_min: int = 480):
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyStore,
+        changed: Callable[[int], None],
+        utc_offset_min: int = 480,
+        host: IssuerHost | None = None,
+    ):
         self._store = store
         self._keys = keys
         self._numbers = Numbers(keys)
         self._changed = changed
+        self._host = host
         self._offset_s = utc_offset_min * 60
 
     def answer(self, body: bytes, terminal: int, certificate_sha256: str = "") -> bytes:
@@ -86,23 +96,61 @@ class Authoriser:
         if asked.terminal != terminal:
             raise Refused(403, "wrong_terminal", "the certificate is another terminal's")
         told = self._store.write(lambda books: self._decide(books, asked, certificate_sha256))
+        if isinstance(told, Message):  # no transaction is open while the host thinks
+            code = self._ask_host(told)
+            told = self._store.write(lambda books: self._finish(books, asked, code))
         if told is None:
             raise Refused(409, "another_sale", "this id was asked about with other values")
         self._changed(terminal)
         return told + self._keys.sign(told)
 
-    def _decide(self, books: Books, asked: Question, certificate_sha256: str) -> bytes | None:
+    def _decide(self, books: Books, asked: Question, certificate_sha256: str) -> bytes | Message | None:
         known = check_terminal(books, asked.terminal, asked.journal_id, certificate_sha256)
-        row = authorisations.c
-        mine = (row.terminal == asked.terminal, row.journal_id == asked.journal_id, row.serial == asked.serial)
-        before = books.db.execute(select(authorisations).where(*mine)).first()
-        if before is not None:
+        before = _answered(books, asked) or host_sales.find(books, asked.key)
+        if before is not None and before.digest:
             if before.digest != asked.digest:
                 text = "an authorisation was asked for again, with other values"
                 mismatch.report(books, mismatch.REPEAT, asked.key, text, **settlement.place(asked.key), slip=asked.slip)
                 return None
+            if not hasattr(before, "decision"):  # the host was asked, and what it said was not written down
+                if before.state == host_sales.ASKING:
+                    return self._question(books, before)
+                return self._keep(books, asked, Answer(codec.TOO_LATE, 0, 0, before.account))
             return _pack(books, asked, Answer(before.decision, before.balance, before.pins_left, before.account))
         answer = self._judge(books, asked, known.provisioning_counter)
+        if answer.decision == codec.APPROVED and self._is_at_host(books, answer.account):
+            row = host_sales.begin(books, asked.key, answer.account, asked.amount, asked.digest)
+            return self._question(books, row)
+        return self._keep(books, asked, answer)
+
+    def _is_at_host(self, books: Books, account: int) -> bool:
+        return bool(books.db.scalar(select(accounts_table.c.at_host).where(accounts_table.c.id == account)))
+
+    def _question(self, books: Books, row: Row) -> Message:
+        sealed = books.db.scalar(select(accounts_table.c.sealed).where(accounts_table.c.id == row.account))
+        return Message(row.trace, self._numbers.unseal(sealed or b""), row.amount, row.terminal, row.asked_at)
+
+    def _ask_host(self, message: Message) -> str | None:
+        """The host's response code; None when it says nothing in time, or there is no host."""
+        try:
+            return self._host.authorise(message) if self._host else None
+        except HostSilent:
+            return None
+
+    def _finish(self, books: Books, asked: Question, code: str | None) -> bytes:
+        """Take the host's word, unless somebody has meanwhile; what the journal told meanwhile has ended the asking."""
+        before = _answered(books, asked)
+        if before is not None:
+            return _pack(books, asked, Answer(before.decision, before.balance, before.pins_left, before.account))
+        row = host_sales.find(books, asked.key)
+        account = accounts.locked(books, row.account if row else 0)
+        decision = host_sales.take_answer(books, asked.key, code)
+        balance = account.balance + (asked.amount if decision == codec.APPROVED else 0)
+        left = max(accounts.PIN_TRIES - account.pin_failures, 0)
+        return self._keep(books, asked, Answer(decision, balance, left, account.id))
+
+    def _keep(self, books: Books, asked: Question, answer: Answer) -> bytes:
+        """Write the decision down, set aside what was approved."""
         if answer.decision == codec.APPROVED:
             moves = rules.approved(asked.terminal, answer.account, asked.amount)
             ledger.adjust(books, ledger.entry_source(*asked.key), moves, "authorised")
@@ -127,7 +175,7 @@ class Authoriser:
             decision, failures = self._check_pin(books, asked, account)
         elif not decision and account.pin_verifier and asked.amount > PIN_FREE_MINOR:
             decision = codec.PIN_NEEDED
-        if not decision and account.balance - account.floor < asked.amount:
+        if not decision and not account.at_host and account.balance - account.floor < asked.amount:
             decision = codec.SHORT
         return Answer(decision, account.balance, max(accounts.PIN_TRIES - failures, 0), account.id)
 
@@ -168,6 +216,12 @@ class Authoriser:
         failures = account.pin_failures + 1
         accounts.record_pin(books, account.id, failures)
         return codec.PIN_LOCKED if failures >= accounts.PIN_TRIES else codec.PIN_WRONG, failures
+
+
+def _answered(books: Books, asked: Question) -> Row | None:
+    row = authorisations.c
+    mine = (row.terminal == asked.terminal, row.journal_id == asked.journal_id, row.serial == asked.serial)
+    return books.db.execute(select(authorisations).where(*mine)).first()
 
 
 def _use_key(books: Books, asked: Question) -> None:

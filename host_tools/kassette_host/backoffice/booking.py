@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kassette.codec import records
-from kassette_host.backoffice import account_booking, decode, evidence, mismatch, rules, settlement
+from kassette_host.backoffice import account_booking, decode, evidence, host_sales, mismatch, rules, settlement
 from kassette_host.backoffice.card_record import DEBIT, CardRecord, parse
 from kassette_host.backoffice.register import card_seen
 from kassette_host.backoffice.settlement import Key
@@ -146,6 +146,7 @@ def _late_commit(books: Books, entry: Entry, intent, values: tuple) -> None:
 def _not_debited(books: Books, entry: Entry, intent, values: tuple) -> None:
     if _accept(books, entry, intent, rules.NOT_DEBITED):
         settlement.learn(books, _key(intent), said=rules.NOT_DEBITED, said_late=bool(values[4]), reason=values[3])
+        host_sales.release(books, _key(intent))
         if intent.proof == rules.DEBITED:
             evidence.report_denied(books, _key(intent), intent.slip, intent.card)
 
@@ -167,6 +168,8 @@ def _decision(books: Books, entry: Entry, intent, values: tuple) -> None:
         settlement.learn(books, _key(intent), decision=decision)
         if decision == rules.GIVEN and not intent.card:
             account_booking.cover(books, intent)
+        elif decision == rules.ABANDONED:
+            host_sales.release(books, _key(intent))
     elif intent.decision != decision:
         _report(books, mismatch.OUTCOME, entry, intent.slip, "%s after %s" % (decision, intent.decision), intent.card)
 

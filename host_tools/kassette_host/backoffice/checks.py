@@ -16,6 +16,7 @@ from kassette_host.backoffice.rules import (
     CARD,
     COMMITTED,
     GIVEN,
+    HOST_DUE,
     ISSUER_LOSS,
     MERCHANT_LOSS,
     NOTHING,
@@ -59,10 +60,11 @@ class Conservation:
     authorised: int
     issuer_losses: int
     merchant_losses: int
+    issuer_funded: int
 
     @property
     def paid_in(self) -> int:
-        return self.opening + self.top_ups
+        return self.opening + self.top_ups + self.issuer_funded
 
     @property
     def accounted_for(self) -> int:
@@ -79,7 +81,7 @@ class Conservation:
 
 
 def conservation(db: Connection) -> Conservation:
-    """The ledger identity: opening + top-ups = cards + accounts + pending credits + takings + authorised
+    """The ledger identity: opening + top-ups + issuer-funded = cards + accounts + pending credits + takings + authorised
     + suspense + write-offs + losses."""
     row, into = credit_orders.c, account_credits.c
     came: dict[str, int] = {}
@@ -99,6 +101,7 @@ def conservation(db: Connection) -> Conservation:
         authorised=-ledger.balance(db, AUTHORISED),
         issuer_losses=-ledger.balance(db, ISSUER_LOSS),
         merchant_losses=-ledger.balance(db, MERCHANT_LOSS),
+        issuer_funded=ledger.balance(db, HOST_DUE),
     )
 
 

@@ -11,6 +11,7 @@ from kassette_host.backoffice.rules import (
     AUTHORISED,
     CARD,
     FLOAT,
+    HOST_DUE,
     ISSUER_LOSS,
     MERCHANT_LOSS,
     PENDING,
@@ -22,7 +23,7 @@ from kassette_host.backoffice.rules import (
 from kassette_host.backoffice.schema import accounts, posting_sets, postings
 from kassette_host.backoffice.store import Books
 
-DEBIT_SIDE = (SUSPENSE, WRITE_OFF, ISSUER_LOSS, MERCHANT_LOSS, FLOAT)
+DEBIT_SIDE = (SUSPENSE, WRITE_OFF, ISSUER_LOSS, MERCHANT_LOSS, HOST_DUE, FLOAT)
 ACCOUNTS = (CARD, ACCOUNT, TAKINGS, AUTHORISED, PENDING, *DEBIT_SIDE)
 
 
@@ -53,6 +54,11 @@ def entry_source(terminal: int, journal_id: int, serial: int) -> str:
 def credit_source(number: int) -> str:
     """The name of the posting sets that money paid into an account causes."""
     return "credit:%d" % number
+
+
+def host_source(terminal: int, journal_id: int, serial: int) -> str:
+    """The name of the posting sets by which an issuer's host pays for a sale."""
+    return "host:%d:%d:%d" % (terminal, journal_id, serial)
 
 
 def replacement_source(number: int) -> str:

@@ -13,7 +13,9 @@ from kassette_host.backoffice.accounts import Accounts
 from kassette_host.backoffice.authorise import Authoriser
 from kassette_host.backoffice.events import Events
 from kassette_host.backoffice.feed import Callback, Feed
+from kassette_host.backoffice.host_sales import Courier
 from kassette_host.backoffice.intake import Intake
+from kassette_host.backoffice.issuer_host import IssuerHost
 from kassette_host.backoffice.issuing import Issuer
 from kassette_host.backoffice.keystore import open_or_create
 from kassette_host.backoffice.listener import Listener, bind
@@ -47,7 +49,8 @@ class Config:
     Port 0 takes any; a taken page port gives way to the next free one, a taken terminal port to one of the next
     `terminal_ports_tried` - 1 (where terminals find it anyway, as simulated ones do); page_port None: the pages are
     mounted elsewhere (`BackOffice.routes`). clock: u32 seconds since 1970 UTC. The timeouts are what a terminal has for
-    a request's head and for its body. routes: served before the back office's own pages.
+    a request's head and for its body. issuer_host: where the host listens that keeps accounts itself. routes: served
+    before the back office's own pages.
     """
 
     directory: pathlib.Path
@@ -63,6 +66,8 @@ class Config:
     clock: Callable[[], int] = _now
     head_timeout_s: float = 10.0
     body_timeout_s: float = 20.0
+    issuer_host: tuple[str, int] | None = None
+    issuer_timeout_s: float = 1.0
     routes: Sequence[BaseRoute] = ()
 
 
@@ -80,7 +85,12 @@ class BackOffice:
         self.issuer = Issuer(self.store, self.keys, lambda: self.feed.publish({"what": "cards"}))
         self.store.numbers = Numbers(self.keys)
         self.accounts = Accounts(self.store, self.store.numbers, lambda: self.feed.publish({"what": "accounts"}))
-        self.authoriser = Authoriser(self.store, self.keys, self._answered, config.utc_offset_min)
+        self._courier: Courier | None = None
+        host = None
+        if config.issuer_host:
+            host = IssuerHost(config.issuer_host, config.currency, config.issuer_timeout_s)
+            self._courier = Courier(self.store, self.store.numbers, host, lambda: self.feed.publish({"what": "host"}))
+        self.authoriser = Authoriser(self.store, self.keys, self._answered, config.utc_offset_min, host)
         self.intake = Intake(self.store, self.keys, self._took)
         self._events = Events(self.feed)
         self._pages = Pages(self.store, self._events, config.utc_offset_min)
@@ -101,6 +111,8 @@ class BackOffice:
             self._listeners.append(Listener(page_app(self._pages, list(config.routes)), pages, _PAGE_KEEP_ALIVE_S))
         for listener in self._listeners:
             listener.start()
+        if self._courier:
+            self._courier.start()
         return Ports(*[listener.port for listener in self._listeners], *[0] * (2 - len(self._listeners)))
 
     def stop(self) -> None:
@@ -115,6 +127,8 @@ class BackOffice:
     def close(self) -> None:
         """Stop and close the books."""
         self.stop()
+        if self._courier:
+            self._courier.stop()
         self.store.close()
 
     def routes(self) -> list[BaseRoute]:
@@ -140,7 +154,11 @@ class BackOffice:
         self.feed.publish({"what": "terminals"})
 
     def _answered(self, terminal: int) -> None:
+        if self._courier:
+            self._courier.wake()
         self.feed.publish({"what": "authorisation", "terminal": "%08X" % terminal})
 
     def _took(self, terminal: int, serial: int) -> None:
+        if self._courier:
+            self._courier.wake()
         self.feed.publish({"what": "upload", "terminal": "%08X" % terminal, "serial": serial})

@@ -221,9 +221,13 @@ def _whole(text: str) -> int | None:
 def _source(source: str) -> str:
     """`entry:42:1:7` -> what people call it."""
     what, *numbers = source.split(":")
-    if what == "entry":
+    if what in ("entry", "host"):
         terminal, journal, serial = map(int, numbers)
-        return "%s, journal %d, serial %d" % (views.hexed(terminal), journal, serial)
+        return ("host, " if what == "host" else "") + "%s, journal %d, serial %d" % (
+            views.hexed(terminal),
+            journal,
+            serial,
+        )
     return " ".join((what, *numbers))
 
 

@@ -29,6 +29,7 @@ SUSPENSE = "suspense"
 WRITE_OFF = "write_off"
 FLOAT = "float"  # what cardholders paid in
 ACCOUNT = "account"  # liability, one per account
+HOST_DUE = "due_from_host"  # what an issuer's host has approved and owes
 AUTHORISED = "authorised"  # set aside for a terminal's sale that the back office approved; one per terminal
 ISSUER_LOSS = "issuer_loss"  # overdrawn offline, within the terminal's allowance; one per account
 MERCHANT_LOSS = "merchant_loss"  # overdrawn beyond it; one per terminal

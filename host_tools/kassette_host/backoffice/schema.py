@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 3
+VERSION = 4
 STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, before the new tables are made
     1: (),
     2: (
@@ -30,6 +30,7 @@ STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, befo
         "ALTER TABLE intents ADD COLUMN borne_by_merchant BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE slips ADD COLUMN account BIGINT NOT NULL DEFAULT 0",
     ),
+    3: ("ALTER TABLE accounts ADD COLUMN at_host BIGINT NOT NULL DEFAULT 0",),
 }
 
 metadata = MetaData()
@@ -251,6 +252,22 @@ accounts = Table(
     Column("pin_verifier", LargeBinary, nullable=False),  # empty: it has no PIN
     _number("pin_failures"),  # in a row
     _number("opened_at"),
+    _number("at_host", server_default="0"),  # 1: an issuer's host keeps the money
+)
+
+host_sales = Table(
+    "host_sales",
+    metadata,
+    *_entry_key(),
+    _number("serial", primary_key=True),
+    _number("account"),
+    _number("amount"),
+    _word("digest"),  # of the question, as in authorisations
+    _word("state"),  # see host_sales.py
+    _number("trace", unique=True),  # names the sale to the host
+    _number("tries"),  # messages that were not answered, in this state
+    _number("asked_at"),
+    Index("host_sales_state", "state"),
 )
 
 account_credits = Table(
