@@ -52,6 +52,9 @@ _VERSION = const(1)
 _BODY_MAX = const(64)  # of what the panel sends
 _AROUND = const(8)  # bytes of a frame around its body: sync, kind, length u16; crc32
 _GREET_MS = const(300)
+_ALL_ROWS = const(15)
+_LOOKS = const(12)  # three scans of four rows: two that agree are what the keypad wants
+_AHEAD = const(16)  # key strokes in one go
 _STEP_MS = const(10)
 _PAPER_LEN = const(64)
 
@@ -171,6 +174,8 @@ class Panel:
         self._in_view = memoryview(self._in)
         self._len = 0
         self._pressed = 0  # bit 4 * row + column
+        self._coming = []  # what was pressed next: each state stays until it was looked at, however late that is
+        self._looks = 0
         self._is_there = False
         self.dropped = 0  # frames that were none
         self.low = 0  # rows driven low
@@ -226,6 +231,10 @@ class Panel:
     # --- from the panel
 
     def low_columns(self):
+        self._looks += 1
+        if self._coming and (self.low == _ALL_ROWS or self._looks > _LOOKS):
+            self._pressed = self._coming.pop(0)
+            self._looks = 0
         columns = 0
         for row in range(4):
             if self.low >> row & 1:
@@ -257,9 +266,9 @@ class Panel:
         if kind == _THERE:
             self._is_there = True
         elif kind == _KEYS and len(body) == 2:
-            before = self.low_columns()
-            self._pressed = body[0] | body[1] << 8
-            if self.low_columns() & ~before:
+            if len(self._coming) < _AHEAD:
+                self._coming.append(body[0] | body[1] << 8)
+            if self.low == _ALL_ROWS:  # nobody looks: they wait for an edge
                 self.edge.set()
         elif kind == _PRINTER:
             self.paper.write(body)

@@ -85,16 +85,18 @@ def _path(top: pathlib.Path, path: pathlib.Path) -> str:
     return "/%s/%s" % (top.name, path.relative_to(top).with_suffix("").as_posix())
 
 
-def boot_files(board: str) -> dict[str, bytes]:
+def boot_files(board: str, main: pathlib.Path | None = None) -> dict[str, bytes]:
     """Path -> content of what a chip's file system holds: as much as it takes to find and mount a bundle.
 
     It is one file, and its first line turns the imports away from the file system: LittleFS needs a second (and some
-    300 reads of the flash) to import a module from it, and half of that to look for a built-in one.
+    300 reads of the flash) to import a module from it, and half of that to look for a built-in one. `main`: another
+    source than the board's own.
     """
-    names = [*_LOADED[board], "/%s/main" % board]
-    found = {_dotted(name): strip((ROOT / "boards" / (name[1:] + ".py")).read_text()) for name in names}
+    paths = {_dotted(name): ROOT / "boards" / (name[1:] + ".py") for name in _LOADED[board]}
+    paths["main"] = main or ROOT / "boards" / board / "main.py"
+    found = {name: strip(path.read_text()) for name, path in paths.items()}
     exports = {("%s.raw" % board, name): name for name in _BOOT[board]}
-    text = link(found, {"main": [_dotted(names[-1])]}, exports).sources["main"]
+    text = link(found, {"boot": ["main"]}, exports).sources["boot"]
     dead = compile_one("/dead", ROOT / "boards" / board / "dead.py")
     return {"main.py": _OFF_THE_FILES + text.encode(), "dead.mpy": dead}
 

@@ -10,6 +10,7 @@ import hal_bodies
 import pytest
 from bench_on_unix import STANDINS, BenchOnUnix, lay_out
 from conftest import ROOT
+from hal_peer import Peer, behind_panel
 from loud_server import LoudServer
 
 from kassette import hal
@@ -29,57 +30,6 @@ hostlink.connect(name.encode())
 from sim.board import Board
 run(Board([int(size) for size in sizes], relay.encode(), int(build_time), None), Identity(%r))
 """
-
-
-class Peer:
-    """What hangs on a board, played as its bodies want it; `until(condition)` lets the board's world run."""
-
-    def __init__(self, parts, set_network, until):
-        self.parts = parts
-        self._set_network = set_network
-        self._until = until
-        self.lines = []
-
-    def hear(self, line):
-        self.lines.append(line)
-
-    def play(self):
-        """Do what is wanted until the bodies are done; what each of them said."""
-        at = 0
-        while self._until(lambda at=at: len(self.lines) > at) and self.lines[at] != "done":
-            word, *arguments = self.lines[at].split()
-            if word == "want":
-                getattr(self, "_" + arguments[0])(*arguments[1:])
-                self.parts["speak"](b"\x5a" * 20 if arguments == ["speech"] else b"\x06")
-            at += 1
-        said = [line.split(" ", 2) for line in self.lines if line.startswith(("ok ", "FAIL "))]
-        return {words[1]: "" if words[0] == "ok" else words[2].replace("|", "\n") for words in said}
-
-    def _press(self, key):
-        self.parts["keys"].press(key)
-
-    def _release(self, key):
-        self.parts["keys"].release(key)
-
-    def _speech(self):
-        pass
-
-    def _tone(self, hz):
-        self._until(lambda: self.parts["tone"]() == int(hz))
-
-    def _lamp(self, level):
-        self._until(lambda: self.parts["lamp"]() == int(level))
-
-    def _paper(self, word):
-        printer = self.parts["printer"]
-        self._until(lambda: printer.current and printer.current.text.count(word) == 20)
-
-    def _page(self, lit):
-        pages = b"".join(bytes([0xFF if page == int(lit) else 0]) * 128 for page in range(8))
-        self._until(lambda: self.parts["display"].pixels() == pages)
-
-    def _network(self, state):
-        self._set_network(state == "up")
 
 
 def on_sim(folder):
@@ -119,16 +69,7 @@ def on_bench(folder):
         (flash / "wifi-net").write_text("") if is_up else (flash / "wifi-net").unlink(missing_ok=True)
 
     with BenchOnUnix(flash, STANDINS / "contract.py", "127.0.0.1", folder) as bench:
-        panel = bench.panel
-        parts = {
-            "keys": panel,
-            "speak": bench.speak,
-            "printer": panel.printer,
-            "display": panel.display,
-            "tone": lambda: panel.buzzer.hz,
-            "lamp": lambda: panel.led,
-        }
-        peer = Peer(parts, set_network, bench.run_until)
+        peer = Peer(behind_panel(bench.panel) | {"speak": bench.speak}, set_network, bench.run_until)
         bench.on_line = peer.hear
         try:
             return peer.play()

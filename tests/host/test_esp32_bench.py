@@ -113,3 +113,14 @@ def test_an_error_of_the_flash_has_its_code(tmp_path):
     with BenchOnUnix(flash, STANDINS / "flash_errors.py") as bench:
         bench.run_until(lambda: any(line.startswith("blank") for line in bench.lines))
         assert bench.lines == ["program 406 4096", "erase 407 1", "blank True"]
+
+
+def test_keys_that_were_pressed_and_released_while_nobody_looked_are_not_lost(tmp_path, boot, partitions):
+    with powered(tmp_path, boot, partitions) as bench:
+        sees(bench, cashier.IDLE)
+        strokes = b""
+        for bit in (4, 4, 5):  # the keys 4, 4, 5
+            strokes += panel_wire.frame(panel_wire.KEYS, bytes((1 << bit, 0)))
+            strokes += panel_wire.frame(panel_wire.KEYS, b"\0\0")
+        bench.panel_says(strokes)
+        bench.run_until(lambda: "4.45" in bench.panel.display.text())

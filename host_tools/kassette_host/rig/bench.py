@@ -27,7 +27,8 @@ _LABELS = {
 
 
 @functools.cache
-def _stock() -> stock.Stock:
+def stock_image() -> stock.Stock:
+    """MicroPython's own image, which $KASSETTE_ESP32_IMAGE names. Raises ImageError, OSError."""
     return stock.check(pathlib.Path(os.environ[qemu.IMAGE]).read_bytes())
 
 
@@ -42,7 +43,7 @@ def flash_of(
     program = bundle.build(builder.BOARD, edit) if edit else bundle.build(builder.BOARD)
     files = builder.files(network)
     files["main.py"] = prelude.encode() + files["main.py"]
-    return builder.build(_stock(), share, program, files, journal_size)
+    return builder.build(stock_image(), share, program, files, journal_size)
 
 
 class FlashFile:
