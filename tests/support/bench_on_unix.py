@@ -102,8 +102,12 @@ class BenchOnUnix:
                 return value
             assert time.monotonic() < end, "hangs:\n" + self.printed + "\n" + self.panel.display.text()
             if not self._turn():
+                status = self._process.wait()
+                while self._wires:  # what it said before it ended
+                    for number, wire in list(self._wires.items()):
+                        self._carry(number, wire)
                 value = condition()
-                assert value, "ended with %s:\n%s" % (self._process.wait(), self.printed)
+                assert value, "ended with %s:\n%s" % (status, self.printed)
                 return value
 
     def run_ms(self, ms):
@@ -132,8 +136,8 @@ class BenchOnUnix:
     def _carry(self, number, wire):
         try:
             data = wire.recv(4096)
-        except ConnectionResetError:  # it ended with bytes of ours unread
-            data = b""
+        except ConnectionResetError:  # it ended with bytes of ours unread; what it sent is still there
+            return
         if not data:
             wire.close()
             del self._wires[number]
