@@ -23,7 +23,7 @@ demo: $(STAMP) ## a scripted morning with faults, compared to the cent; SEED=n f
 test: $(STAMP) ## every test, on CPython and on MicroPython; T=path for one file
 	@$(PY) -m pytest $(or $(T),-n 2 --dist loadfile)
 
-hil: $(STAMP) ## the whole-terminal tests on a chip: TARGET=qemu or serial:CONSOLE,PANEL; T=path K=expression
+hil: $(STAMP) ## the whole-terminal tests on a chip: TARGET=qemu; T=path K=expression
 	@$(PY) -m pytest $(or $(T),tests/terminal) --target $(or $(TARGET),qemu) $(if $(K),-k "$(K)")
 
 mp: $(STAMP) ## one test file on MicroPython alone: T=path, N=name of one test

@@ -18,7 +18,7 @@ _HANG_S = 240
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the exhaustive suites in full")
     parser.addoption(
-        "--target", default="unix", help="what the whole terminal runs on: unix, qemu, serial:CONSOLE,PANEL"
+        "--target", default="unix", choices=["unix", "qemu"], help="what the whole terminal runs on: tests/README.md"
     )
     parser.addoption("--golden", action="store_true", help="accept the present pictures as golden")
 

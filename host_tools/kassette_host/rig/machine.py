@@ -125,8 +125,15 @@ class ChipTerminal:
             self.power_off()
             raise
         except ChipGone as gone:
+            self._hear_last_words()
             self.power_off()
             raise ChipGone("%s\n%s" % (gone, "\n".join(self.log[-_LAST_LINES:])))
+
+    def _hear_last_words(self) -> None:
+        try:
+            self.console.feed(self._lines[0].receive())
+        except ChipGone:
+            pass
 
     def _run_until_news(self, deadline_us: int) -> None:
         """Some turns, until something has come and a look at it is due: looking takes longer than the chip would wait."""
@@ -159,9 +166,10 @@ class ChipTerminal:
         ready = select.select([*self._lines, *others], [], [], wait_s)[0]
         self._catch_up()
         for line, take in zip(self._lines, (self._from_console, self._from_panel, self._from_reader)):
-            if line in ready:
+            data = line.receive()
+            if data:
                 self._news += 1
-                take(line.receive())
+                take(data)
         if any(other in ready for other in others):
             self._news += 1
             self.relay.pump()

@@ -8,6 +8,7 @@ byte of the boot is lost; between two calls of the rig it stands still (the moni
 import ctypes
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -51,12 +52,24 @@ class SocketLine:
 
     def __init__(self, sock: socket.socket):
         self._socket = sock
+        self._kept = b""
         sock.setblocking(False)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    def keep(self) -> None:
+        """Take what is there for a later `receive`: the emulator does nothing while a line is full, not even stop."""
+        try:
+            self._kept += self._receive()
+        except ChipGone:
+            pass  # the next `receive` but one says so
+
     def receive(self) -> bytes:
+        kept, self._kept = self._kept, b""
+        return kept or self._receive()
+
+    def _receive(self) -> bytes:
         try:
             data = self._socket.recv(_CHUNK)
         except BlockingIOError:
@@ -197,6 +210,12 @@ class Qemu:
     def _read_monitor(self) -> dict:
         assert self._monitor
         while b"\n" not in self._heard:
+            ready = select.select([self._monitor, *self.lines], [], [], _CONNECT_S)[0]
+            for line in self.lines:
+                if line in ready:
+                    line.keep()
+            if ready and self._monitor not in ready:
+                continue
             data = self._monitor.recv(_CHUNK)
             if not data:
                 raise ChipGone("the emulator ended: " + self._last_words())
