@@ -17,7 +17,7 @@ from kassette.drivers.printer import Printer
 from kassette.drivers.ssd1306 import Display
 from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows import recovery
-from kassette.flows.paper import Paper
+from kassette.flows.paper import CLOSING, COPY, Paper
 from kassette.log import log, open_log
 from kassette.ui.panel import BAD, Ui
 from kassette.ui.texts import Texts
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _STARTING = const(26)
 _E_FULL = const(401)
+_E_DAMAGED = const(404)
 _E_HALF = const(410)
 _E_NEARLY_FULL = const(411)
 _E_NET_DOWN = const(501)
@@ -50,6 +51,7 @@ _STRIPE_MODULES = (
     "kassette.codec.f2f",
     "kassette.codec.tracks",
 )
+_TEND_TURNS = const(16)  # what the journal needs now and then
 _CHECK_TURNS = const(600)  # the reader's self-test
 
 
@@ -72,12 +74,13 @@ class Terminal:
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
         self.tasks = []
 
-    def _render(self, what, *values):
-        """The bytes of a slip: `what` is "sale" or "total" (kassette.ui.slip), which is in memory for as long only."""
+    def _render(self, marks, serial):
+        """The bytes of a slip for kassette.flows.paper; what makes them is in memory for as long only."""
+        from kassette.flows import slips
         from kassette.ui.slip import Slip
 
-        slip = getattr(Slip(self.texts, self.settings), what)(*values)
-        drop("kassette.ui.slip", "kassette.codec.escpos")
+        slip = slips.make(self, Slip(self.texts, self.settings), marks, serial)
+        drop("kassette.flows.slips", "kassette.ui.slip", "kassette.codec.escpos")
         return slip
 
     def open_stripe(self):
@@ -125,6 +128,8 @@ async def _live(t):
             except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
                 _start_uplink(t)  # what is there already goes out, and makes room
                 await _out_of_service(t, fault)
+        if t.journal.batch != t.journal.keys.batch:  # a close whose slip may not be on paper
+            t.paper.put(COPY | CLOSING, t.journal.batch_first - 1)
         _start_uplink(t)
         gc.collect()
         log("ready", t.journal.next_serial, t.till.next_slip, gc.mem_alloc())  # pyright: ignore
@@ -252,6 +257,7 @@ def _idle_view(t):
     trouble = (
         t.reader_trouble,
         t.paper.trouble,
+        _E_DAMAGED if t.journal.damaged or t.till.is_locked else 0,
         _E_FULL if fill >= 100 else _E_NEARLY_FULL if fill >= 80 else _E_HALF if fill >= 50 else 0,
         0 if t.wall.is_trusted else _E_CLOCK,
         t.uplink.trouble if t.board.net.is_up() else _E_NET_DOWN,
@@ -261,12 +267,24 @@ def _idle_view(t):
 
 async def _use_quiet(t, turns):
     """What may take a while, one thing at a time."""
+    journal = t.journal
     try:
-        t.journal.prepare()
+        if turns % _TEND_TURNS == _QUIET_TURNS and (
+            journal.damaged or t.till.is_locked or journal.batch != journal.keys.batch
+        ):
+            _tend(t)
+        journal.prepare()
     except Fault as fault:
         log("journal", fault.code, fault.at)
     if turns % _CHECK_TURNS == 0 or t.reader_trouble:
         await _start_reader(t)
+
+
+def _tend(t):
+    from kassette.flows import upkeep
+
+    upkeep.tend(t)
+    drop("kassette.flows.upkeep")
 
 
 # --- one flow at a time
@@ -292,7 +310,7 @@ async def _serve(t, key):
             await t.reader.release()
         except Fault as fault:
             t.reader_trouble = fault.code
-    gc.collect()
+    drop("kassette.flows.desk", "kassette.flows.close")
 
 
 async def _flow(t, key):

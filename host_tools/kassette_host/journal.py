@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kassette.codec import rot
+from kassette.codec import records, rot
 from kassette.codec import slot as codec
 from kassette.codec.cmac import Cmac
 from kassette.codec.genesis import first_records
@@ -22,6 +22,26 @@ _STATE = struct.Struct("<BIHIBIH16s")
 _STATE_VERSION = 1
 KEY_SECTORS = 3  # at the start of the partition
 _STRIDE = 64  # sectors between two remembered MAC keys
+
+
+KIND_NAMES = {
+    records.HEADER: "sector header",
+    records.INTENT: "intent",
+    records.COMMITTED: "committed",
+    records.NOT_DEBITED: "not debited",
+    records.UNRESOLVED: "unresolved",
+    records.DECISION: "decision",
+    records.LATE_COMMIT: "late commit",
+    records.REVERSAL: "reversal",
+    records.ACK: "acknowledgement",
+    records.BOOT: "boot",
+    records.CONFIG: "configuration",
+    records.MODE: "mode",
+    records.BATCH_CLOSE: "batch close",
+    records.KEY_ROLL: "key roll",
+    records.CONTINUATION: "continuation",
+    records.SNAPSHOT: "snapshot",
+}
 
 
 class ChainError(Exception):
@@ -58,6 +78,21 @@ def format(flash, root_key: bytes, terminal: int, journal_id: int, next_slip: in
     record, header = first_records(root_key, terminal, journal_id, next_slip)
     flash.program(KEY_SECTORS * 4096, header)
     flash.program(0, record)
+
+
+def kind_name(kind: int) -> str:
+    """What people call a kind of record."""
+    return KIND_NAMES.get(kind, "record %d" % kind)
+
+
+def carried_of(values: tuple, more: bytes = b"") -> list[tuple[int, int, int, int]]:
+    """The attempts that a day was closed with: (serial, slip, amount, decision) each, the oldest first.
+
+    `values` of the BATCH_CLOSE, which has three of them; `more`: the 88 bytes of the CONTINUATION right before it.
+    """
+    data = values[11] + more
+    here = min(values[10], len(data) // records.CARRIED_LEN)
+    return [struct.unpack_from(records.CARRIED, data, number * records.CARRIED_LEN) for number in range(here)]
 
 
 def serial_of(slot: bytes) -> int:

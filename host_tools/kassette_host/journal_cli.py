@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+import time
 from collections.abc import Callable
 
 import rich_click as click
@@ -42,15 +43,7 @@ class _Opened:
     """A source with the key that fits it."""
 
     def __init__(self, name: str, root_file: str | None, terminal: int | None, journal_id: int | None):
-        import os
-
-        text = pathlib.Path(root_file).read_text() if root_file else os.environ.get(_ROOT, "")
-        try:
-            self.root = bytes.fromhex(text.strip())
-        except ValueError:
-            self.root = b""
-        if len(self.root) != 16:
-            raise click.UsageError("the root key: 32 hex digits in %s or in --root-file" % _ROOT)
+        self.root = _root(root_file)
         self.source = view.load(_read(name))
         self.terminal = self.source.terminal if terminal is None else terminal
         self.journal_id = self.source.journal_id if journal_id is None else journal_id
@@ -68,6 +61,19 @@ class _Opened:
 
     def verify(self) -> view.Verdict:
         return view.verify(self.source, self.root, self.terminal, self.journal_id)  # type: ignore[arg-type]
+
+
+def _root(file: str | None) -> bytes:
+    import os
+
+    text = pathlib.Path(file).read_text() if file else os.environ.get(_ROOT, "")
+    try:
+        root = bytes.fromhex(text.strip())
+    except ValueError:
+        root = b""
+    if len(root) != 16:
+        raise click.UsageError("the root key: 32 hex digits in %s or in --root-file" % _ROOT)
+    return root
 
 
 def _read(name: str) -> bytes:
@@ -173,3 +179,54 @@ def replay(
             mark = {True: "holds", False: "DOES NOT HOLD", None: ""}[step.holds]
             click.echo(("%6d  %s  %s" % (step.serial, step.text, mark)).rstrip())
     sys.exit(7 if any(step.holds is False for step in steps) else 0)
+
+
+@journal.command("format")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("new_id", type=click.IntRange(1, 0xFFFF))
+@click.option(
+    "--next-slip", type=int, default=1, help="When the old journal does not mount: the slip number to go on with."
+)
+@click.option("--operator", type=click.IntRange(0, 0xFFFF), default=0, help="Who does it; the back office is told.")
+@_options
+def new_journal(
+    file: str,
+    new_id: int,
+    next_slip: int,
+    operator: int,
+    root_file: str | None,
+    terminal: int | None,
+    journal_id: int | None,
+) -> None:
+    """Put a new journal NEW_ID into FILE, an image of the partition; the root key is that of the new journal.
+
+    A technician's command. What the back office never acknowledged is given up by typing how many records that is, or
+    `all` for a journal that does not mount, and the new journal's first record reports it. Exit status 9: not typed,
+    nothing is changed. The terminal then needs settings with the new id, the back office the new journal.
+    """
+    from kassette_host.journal_format import OldJournal
+
+    root = _root(root_file)
+    image = _read(file)
+    source = view.load(image)
+    terminal = source.terminal if terminal is None else terminal
+    journal_id = source.journal_id if journal_id is None else journal_id
+    if terminal is None:
+        raise click.UsageError("the image names no terminal: --terminal")
+    if new_id == journal_id:
+        raise click.UsageError("a new journal needs a new id: under the old one its keys would come again")
+    old = OldJournal(image, terminal, journal_id or 0)
+    typed = ""
+    if old.demanded:
+        told = (
+            "does not mount (%d)" % old.code if old.code else "has %s records without an acknowledgement" % old.unsent
+        )
+        typed = click.prompt("journal %s %s: to give them up type %s" % (journal_id, told, old.demanded), default="")
+    if typed != old.demanded:
+        click.echo("nothing was changed")
+        sys.exit(9)
+    changed = old.replaced(root, new_id, (int(time.time()), operator), typed, next_slip)
+    partial = pathlib.Path(file + ".new")
+    partial.write_bytes(changed)
+    partial.replace(file)
+    click.echo("journal %d of terminal %d begins" % (new_id, terminal))

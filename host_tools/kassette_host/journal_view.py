@@ -11,24 +11,8 @@ from datetime import UTC, datetime
 from kassette.codec import card_record, keyrecord, records
 from kassette.errors import Fault, FlowEnd
 from kassette.policy import limits
-from kassette_host.journal import ChainError, Entry, ImageReader, Verifier, is_record
+from kassette_host.journal import ChainError, Entry, ImageReader, Verifier, carried_of, is_record, kind_name
 
-_NAMES = {
-    records.INTENT: "intent",
-    records.COMMITTED: "committed",
-    records.NOT_DEBITED: "not debited",
-    records.UNRESOLVED: "unresolved",
-    records.DECISION: "decision",
-    records.LATE_COMMIT: "late commit",
-    records.REVERSAL: "reversal",
-    records.ACK: "acknowledgement",
-    records.BOOT: "boot",
-    records.CONFIG: "configuration",
-    records.MODE: "mode",
-    records.BATCH_CLOSE: "batch close",
-    records.KEY_ROLL: "key roll",
-    records.CONTINUATION: "continuation",
-}
 _FIELDS = {
     records.INTENT: "slip attempt amount currency uid card class level flags key_version balance card_sequence newest expiry "
     "issuer operator policy",
@@ -39,12 +23,12 @@ _FIELDS = {
     records.LATE_COMMIT: "intent slip balance card_sequence evidence",
     records.REVERSAL: "intent slip amount order operator",
     records.ACK: "up_to tag server_time tail",
-    records.BOOT: "torn open_intent why build_time",
+    records.BOOT: "torn open_intent boot build_time",
     records.CONFIG: "setting value operator",
     records.MODE: "before now hotlist_age_h",
-    records.BATCH_CLOSE: "batch first sales sum_low sum_high operator",
+    records.BATCH_CLOSE: "batch first sales sum_low sum_high operator last_slip acknowledged head carried carried_attempts",
     records.KEY_ROLL: "oldest_batch",
-    records.CONTINUATION: "continues more",
+    records.CONTINUATION: "belongs_to more",
 }
 _HIDDEN = ("uid",)
 _REQUEST = struct.Struct("<4sIHHII16s")  # kassette.codec.upload
@@ -106,7 +90,7 @@ def describe(entry: Entry) -> dict:
     time, *values = records.unpack(entry.kind, entry.payload) if entry.kind in _FIELDS else (0,)
     shown = {
         "serial": entry.serial,
-        "kind": _NAMES.get(entry.kind, "kind %d" % entry.kind),
+        "kind": kind_name(entry.kind),
         "time": time,
         "clock_trusted": entry.clock_trusted,
         "batch": entry.batch,
@@ -114,6 +98,8 @@ def describe(entry: Entry) -> dict:
     for name, value in zip(_FIELDS.get(entry.kind, "").split(), values):
         if name == "card":
             value = "%04d" % (value % 10000)
+        if name == "carried_attempts":
+            value = carried_of((time, *values))
         if name not in _HIDDEN:
             shown[name] = value.hex() if isinstance(value, bytes) else value
     return shown

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 SECTOR, SLOT = 4096, 128
 BLANK, BURNED = b"\xff" * SLOT, bytes(SLOT)
 HEADER, INTENT, COMMITTED, NOT_DEBITED, UNRESOLVED, DECISION, LATE_COMMIT = 1, 2, 3, 4, 5, 6, 7
-ACK, BATCH_CLOSE, SNAPSHOT = 9, 13, 16
+ACK, BOOT, CONFIG, BATCH_CLOSE, SNAPSHOT = 9, 10, 11, 13, 16
+DAMAGED = 0xFFFE
 ABANDONED = 2
 
 
@@ -141,6 +142,7 @@ class Fold:
         self.next_slip, self.offset_s = next_slip, offset_s
         self.time = self.day = self.day_count = self.day_sum = self.last_sale = 0
         self.batch_count = self.batch_sum = self.retry_slip = self.retry_attempt = self.newest = 0
+        self.locked = False
         self.open: list | None = None
         self.unresolved: list[list] = []
 
@@ -164,7 +166,9 @@ class Fold:
             ]
             self.next_slip, self.retry_slip = max(self.next_slip, slip + 1), 0
         elif kind == BATCH_CLOSE:
-            self.batch_count = self.batch_sum = 0
+            self.batch_count = self.batch_sum = self.last_sale = 0
+        elif kind == CONFIG and struct.unpack_from("<H", payload, 4)[0] == DAMAGED:
+            self.locked = payload[6:10] != bytes(4)
         elif COMMITTED <= kind <= LATE_COMMIT:
             self._end(serial, kind, about, payload[12], (time, trusted))
 
@@ -205,7 +209,7 @@ class Fold:
             + self.batch_count.to_bytes(3, "little")
             + self.batch_sum.to_bytes(5, "little")
         )
-        out += struct.pack("<BIBx", count, self.retry_slip, self.retry_attempt)
+        out += struct.pack("<BIBB", count, self.retry_slip, self.retry_attempt, self.locked)
         for start in range(0, len(kept), 3):
             group = b"".join(struct.pack("<IIiIH7s5sB", *attempt) for attempt in kept[start : start + 3])
             out += group + bytes(96 - len(group))
@@ -301,11 +305,13 @@ class Twin:
         return 32 - self.slot + 28 * (self._capacity - (self.sector - self.tail + 1))
 
     def append(self, kind: int, payload: bytes) -> bool:
-        """One record; False if it is refused: no room, or an intent while six attempts are undecided."""
+        """One record; False if it is refused: no room, or an intent when locked or while six attempts are undecided."""
         plain = kind & 0x7F
+        if plain == INTENT and self.fold.locked:
+            return False
         if plain == INTENT and len(self.fold.unresolved) == 6 and not any(kept[7] for kept in self.fold.unresolved):
             return False
-        if self.free() <= (0 if plain == ACK else 6 if 3 <= plain <= 8 else 14 if plain == 10 else 40):
+        if self.free() <= (0 if plain == ACK else 6 if 3 <= plain <= 8 else 24 if plain == BOOT else 40):
             return False
         self._burn_weak()
         if self.slot == 32:
@@ -368,7 +374,8 @@ class Twin:
     def acknowledge(self, serial: int, server_time: int, durable: bool) -> None:
         """The back office has everything up to `serial`."""
         self.acked = max(self.acked, serial)
-        if self.acked != serial or serial - self.durable < (1 if durable else 64):
+        closes = self.durable + 1 < self.first <= serial + 1
+        if self.acked != serial or serial - self.durable < (1 if durable or closes else 64):
             return
         tail = self.sector_of.get(serial + 1, self.sector)
         self.append(

@@ -20,9 +20,20 @@ HASHES = pathlib.Path(__file__).parents[1] / "golden"
 REPORT = BUILD / "golden"
 TEXTS = texts.load()[0]
 # (amount, second number, third) as a flow would give them
-_NUMBERS = {14: (1250, 8750), 16: (8750, 61234), 21: (1250, 17), 22: (1250, 17), 24: (123456, 60), 28: (1250, 17, 571)}
+_NUMBERS = {
+    14: (1250, 8750),
+    16: (8750, 61234),
+    21: (1250, 17),
+    22: (1250, 17),
+    24: (123456, 60),
+    28: (1250, 17, 571),
+    31: (123456, 60),
+}
+_NUMBERS |= {34: (12,)}
 _NUMBERS |= {19: (17,), 20: (17,), 23: (17,), 303: (350,), 305: (50000,), 507: (503,), 2: (12,), 3: (5,), 4: (3,)}
 _SALE = (1795415109, 17, 1, 1250, 156, b"", 61234, 0, 0, 0, 1, 10000)
+_FORGOTTEN = (1795415109, 17, 0, None, 0, b"", None, 0, 0, 0, 0, None)
+_CLOSE = (1795415109, 6, 1, 60, 123456, 0, 0, 65, 142, bytes(16), 2, b"")
 _LONG = (0xFFFFFFF0, 4294967295, 255, 9999999, 156, b"", 4294967295, 0, 0, 0, 1, 2147483647)
 
 
@@ -64,6 +75,10 @@ def _slips():
         yield name, lambda s, o=outcome, m=marks: s.sale(_SALE, 131, o, m)
     yield "largest numbers", lambda s: s.sale(_LONG, 4294967295, COMMITTED)
     yield "day total", lambda s: s.total(Day, 1795415109)
+    yield "close of day", lambda s: s.closing(_CLOSE, 550, 142, bytes(range(0, 160, 10)), 0)
+    yield "close of day offline copy", lambda s: s.closing(_CLOSE, 550, 0, b"", 131, COPY | UNTRUSTED)
+    yield "found charged, its day forgotten", lambda s: s.sale((*_SALE[:6], None, *_SALE[7:]), 131, LATE_COMMIT, TRUTH)
+    yield "not charged, its day forgotten", lambda s: s.sale(_FORGOTTEN, 131, NOT_DEBITED, TRUTH)
     yield "day total late", lambda s: s.total(Day, 1795415109, LATE | UNTRUSTED)
 
 

@@ -23,7 +23,21 @@ from journals import (
 from ram_nor import PowerCut, RamNor
 
 from kassette.codec import card_record
-from kassette.codec.records import ABANDONED, COMMITTED, CONFIG, DECISION, INTENT, LATE_COMMIT, NOT_DEBITED, UNRESOLVED
+from kassette.codec.records import (
+    ABANDONED,
+    COMMITTED,
+    CONFIG,
+    DECISION,
+    GIVEN_UP_ALL,
+    INTENT,
+    JOURNAL_REPLACED,
+    LATE_COMMIT,
+    NOT_DEBITED,
+    UNRESOLVED,
+    unpack,
+)
+from kassette.store.journal import Journal
+from kassette.store.till import Till
 from kassette_host.journal_cli import journal as group
 
 
@@ -31,11 +45,11 @@ from kassette_host.journal_cli import journal as group
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("KASSETTE_JOURNAL_ROOT", ROOT.hex())
 
-    def call(*words, files=()):
+    def call(*words, files=(), typed=None):
         for name, data in files:
             (tmp_path / name).write_bytes(data)
         words = [str(tmp_path / word) if (tmp_path / word).exists() else word for word in map(str, words)]
-        return CliRunner().invoke(group, words)
+        return CliRunner().invoke(group, words, input=typed)
 
     return call
 
@@ -213,3 +227,54 @@ def test_without_a_key_it_says_how(run, monkeypatch, tmp_path):
     (tmp_path / "root").write_text(ROOT.hex() + "\n")
     assert run("dump", "a.bin", "--root-file", tmp_path / "root").exit_code == 0
     assert run("dump", "nowhere.bin", "--root-file", tmp_path / "root").exit_code == 2
+
+
+def first_record(tmp_path, journal_id):
+    flash = RamNor(image=(tmp_path / "a.bin").read_bytes())
+    journal = Journal(flash, TERMINAL, journal_id, Till())
+    journal.mount()
+    record = bytearray(96)
+    return journal, (journal.read(1, record), unpack(CONFIG, record)[1:]) if journal.next_serial > 1 else None
+
+
+def test_a_technician_replaces_a_journal_that_is_acknowledged(run, tmp_path):
+    flash, journal = shop()
+    last = journal.next_serial - 1
+    journal.acknowledge(last, journal.tag_of(last), NOON, True)
+    journal.acknowledge(last + 1, journal.tag_of(last + 1), NOON, True)
+    files = [("a.bin", image_of(flash))]
+    assert run("format", "a.bin", JOURNAL_ID, files=files).exit_code == 2
+    done = run(
+        "format", "a.bin", 9, files=files, typed="1\n"
+    )  # the record of the last acknowledgement is never covered
+    assert done.exit_code == 0, done.output
+    again, first = first_record(tmp_path, 9)
+    assert again.fold.next_slip == 6
+    assert first == (CONFIG, (JOURNAL_REPLACED, 1, 0))
+
+
+def test_what_was_never_sent_has_to_be_typed_and_is_reported(run, tmp_path):
+    flash, journal = shop()
+    files = [("a.bin", image_of(flash))]
+    for typed in ("", "1\n", "all\n"):
+        done = run("format", "a.bin", 9, files=files, typed=typed)
+        assert done.exit_code in (1, 9), done.output
+        assert (tmp_path / "a.bin").read_bytes() == image_of(flash)
+    count = journal.next_serial - 1
+    assert run("format", "a.bin", 9, "--operator", 12, typed="%d\n" % count).exit_code == 0
+    _, first = first_record(tmp_path, 9)
+    assert first == (CONFIG, (JOURNAL_REPLACED, count, 12))
+    assert ROOT not in (tmp_path / "a.bin").read_bytes()
+
+
+def test_a_journal_that_does_not_mount_is_given_up_as_a_whole(run, tmp_path):
+    flash, journal = shop()
+    flash.memory[journal.at(1, 2) + 20] ^= 3
+    files = [("a.bin", image_of(flash))]
+    done = run("format", "a.bin", 9, "--next-slip", 6, files=files, typed="14\n")
+    assert done.exit_code == 9
+    assert "does not mount (404)" in done.output
+    assert run("format", "a.bin", 9, "--next-slip", 6, typed="all\n").exit_code == 0
+    again, first = first_record(tmp_path, 9)
+    assert first == (CONFIG, (JOURNAL_REPLACED, GIVEN_UP_ALL, 0))
+    assert again.fold.next_slip == 6

@@ -1,7 +1,7 @@
 """What the back office makes of raw slots: the same records as the terminal, or a coded refusal."""
 
 import pytest
-from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, config, fresh, mounted, payload, sell
+from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, closed, config, fresh, mounted, sell
 from ram_nor import PowerCut, RamNor
 
 from kassette.codec.records import BATCH_CLOSE, CONFIG, INTENT
@@ -72,7 +72,7 @@ def test_after_restarts_and_closed_batches():
         for _ in range(9):
             slip += 1
             sell(journal, slip)
-        journal.append(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 9, 2250, 0, 7))
+        journal.append(BATCH_CLOSE, closed(9, 2250))
         journal, _ = mounted(flash)
     found = entries(upload(journal))
     assert len(found) == 95
@@ -180,7 +180,7 @@ def test_an_image_that_went_round_is_read_from_its_oldest_sector():
     for number in range(400):
         journal.append(CONFIG, config(number))
         if number % 20 == 19:
-            journal.append(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 0, 0, 0, 7))
+            journal.append(BATCH_CLOSE, closed())
             journal.acknowledge(journal.next_serial - 1, bytes(journal.tag), NOON, durable=True)
             journal.forget()
     found = list(read_image(bytes(flash.memory), ROOT, TERMINAL, JOURNAL_ID))

@@ -83,7 +83,7 @@ def test_acknowledged_records_are_sent_and_free_sectors_when_the_terminal_says_s
     assert journal.acknowledge(66, tag, NOON, True)
     view.refresh(NOW)
     assert view.fill_percent() == journal.fill_percent() < full
-    assert view.view(70, NOW)["rows"][0]["kind"] == "ack"
+    assert view.view(70, NOW)["rows"][0]["kind"] == "acknowledgement"
 
 
 def test_it_follows_round_the_partition():

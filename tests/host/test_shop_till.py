@@ -182,7 +182,7 @@ def test_a_card_is_pulled_away_at_the_command_that_was_asked_for(directory):
         )
         counter.do("card_put", card=6)
         counter.sees(cashier.PAID, cashier.CHARGED)
-        parts = counter.until(lambda p: p["journal"]["rows"][0]["kind"] in ("committed", "late_commit"))
+        parts = counter.until(lambda p: p["journal"]["rows"][0]["kind"] in ("committed", "late commit"))
         assert [row["kind"] for row in parts["journal"]["rows"][:3]][1:] == ["unresolved", "intent"]
 
 

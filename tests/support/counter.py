@@ -23,6 +23,10 @@ NAMES = {
     records.UNRESOLVED: "UNRESOLVED",
     records.DECISION: "DECISION",
     records.LATE_COMMIT: "LATE_COMMIT",
+    records.CONFIG: "CONFIG",
+    records.BATCH_CLOSE: "BATCH_CLOSE",
+    records.KEY_ROLL: "KEY_ROLL",
+    records.CONTINUATION: "CONTINUATION",
 }
 
 
@@ -135,6 +139,8 @@ class FakeUi:
             key = self._counter.keys.pop(0)
             if key:
                 return key
+        if timeout_ms > 0:
+            await self._counter.clock.sleep_ms(timeout_ms)
         raise Cancelled(802)
 
     async def ask_amount(self, limit):
@@ -147,6 +153,12 @@ class FakeUi:
         if not self._counter.is_agreed:
             raise Cancelled(802)
 
+    async def ask(self, code, wanted, *numbers):
+        self._counter.effects.append(code)
+        key = await self.key(0)
+        assert key in wanted
+        return key
+
     async def choose(self, code):
         self._counter.effects.append(code)
         if not self._counter.choices:
@@ -155,11 +167,40 @@ class FakeUi:
 
 
 class FakePaper:
+    waiting = 0
+
     def __init__(self, counter):
         self._counter = counter
 
     def put(self, marks, serial=0):
         self._counter.effects.append("slip %d" % marks)
+
+
+class FakeUplink:
+    """A back office that acknowledges everything as soon as it is asked, if the counter `is_online`."""
+
+    def __init__(self, counter):
+        self._counter = counter
+
+    def release(self):
+        journal = self._counter.journal
+        last = journal.next_serial - 1
+        if self._counter.is_online and last > journal.acked:
+            journal.acknowledge(last, journal.tag_of(last), NOW)
+
+    def hold(self):
+        pass
+
+
+class FakeBoard:
+    """A board whose network is there, or not."""
+
+    def __init__(self, counter):
+        self._counter = counter
+        self.net = self
+
+    def is_up(self):
+        return self._counter.is_linked
 
 
 class Wall:
@@ -222,6 +263,9 @@ class Counter:
         self.reader = FakeReader(self)
         self.purse = FakePurse(self)
         self.paper = FakePaper(self)
+        self.uplink = FakeUplink(self)
+        self.board = FakeBoard(self)
+        self.is_online = self.is_linked = True
         self.card = None
         self.arrivals = []
         self.open_faults = []

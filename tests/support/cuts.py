@@ -10,8 +10,10 @@ from journals import (
     JOURNAL_ID,
     ROOT,
     TERMINAL,
+    closed,
     committed,
     config,
+    damage,
     decision,
     intent,
     late_commit,
@@ -28,9 +30,11 @@ from kassette.codec.records import (
     BOOT,
     COMMITTED,
     CONFIG,
+    CONTINUATION,
     DECISION,
     GIVEN,
     INTENT,
+    KEY_ROLL,
     LATE_COMMIT,
     NOT_DEBITED,
     UNRESOLVED,
@@ -87,26 +91,35 @@ class World:
             elif draw[0] < 16:
                 self.acknowledge(draw)
             elif draw[0] < 20:
-                self._append(BATCH_CLOSE, pack(BATCH_CLOSE, self._time(), 0, 1, 0, 0, 0, 7))
+                self._close(draw)
             elif draw[0] < 30:
                 self.forget()
             elif draw[0] < 50:
                 self.prepare()
             elif till.unresolved and draw[0] < 110:
                 self._resolve(till.unresolved[draw[1] % len(till.unresolved)], draw)
+            elif draw[0] < 114:
+                self._append(CONFIG, damage(0 if till.is_locked else 1, self._time()))
             elif draw[0] < 130:
                 self._append(CONFIG, config(self.number, self._time()))
             else:
                 slip = till.retry_slip if till.retry_slip and draw[1] < 128 else till.next_slip
                 self._append(INTENT, intent(slip, draw[2] + 1, till.retry_attempt + 1, self._time()))
         except Fault as fault:
-            if fault.code not in (401, 413):
+            if fault.code not in (401, 404, 413) or (fault.code == 404 and not till.is_locked):
                 raise
             if fault.code == 401:
                 self.acknowledge(b"\0\xff\0")
 
+    def _close(self, draw):
+        if draw[1] < 128:
+            more = pack(CONTINUATION, self._time(), self.journal.next_serial + 1, b"more than three are open")
+            self._append(CONTINUATION, more)
+        self._append(BATCH_CLOSE, closed(time=self._time()))
+
     def forget(self):
-        self.journal.forget()
+        if self.journal.forget():
+            self._append(KEY_ROLL, pack(KEY_ROLL, self._time(), self.journal.batch))
 
     def prepare(self):
         self.journal.prepare()

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     sys.path[:0] = [sys.argv[1], "tests/support", "host_tools", "host_tools/kassette_host/standins"]
 
 from cuts import World, cut_and_check, expect, recover
-from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, config, fresh, mounted, payload
+from journals import JOURNAL_ID, NOON, ROOT, TERMINAL, closed, config, fresh, mounted
 from ram_nor import ERASE_ERROR, ERASE_IGNORED, PROGRAM_ERROR, PROGRAM_IGNORED, PowerCut, RamNor
 
 from kassette.codec.records import BATCH_CLOSE, CONFIG
@@ -124,7 +124,7 @@ def weak_keys():
     """The same for the place of a key record: the power goes as `forget` begins it, and the next one is another."""
     flash, journal = fresh(12)
     journal.append(CONFIG, config(1))
-    journal.append(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 0, 0, 0, 7))
+    journal.append(BATCH_CLOSE, closed())
     journal.acknowledge(2, bytes(journal.tag), NOON, True)
     for number in range(57):
         journal.append(CONFIG, config(number))

@@ -3,6 +3,7 @@
 from ram_nor import RamNor
 
 from kassette.codec import records
+from kassette.errors import Fault
 from kassette.store import format as formatter
 from kassette.store.journal import Journal
 from kassette.store.till import Till
@@ -107,7 +108,59 @@ def config(number, time=NOON):
     return payload(records.CONFIG, time, 1, number, 0)
 
 
+def closed(count=0, total=0, time=NOON, carried=0, attempts=b""):
+    """The record that closes a batch."""
+    return payload(records.BATCH_CLOSE, time, 0, 1, count, total, 0, 7, 0, 0, b"", carried, attempts)
+
+
+def damage(sector, time=NOON):
+    """The record that locks a journal, or with 0 unlocks it."""
+    return payload(records.CONFIG, time, records.JOURNAL_DAMAGED, sector, 0)
+
+
 def sell(journal, slip, amount=250, time=NOON):
     serial = journal.append(records.INTENT, intent(slip, amount, time=time))
     journal.append(records.COMMITTED, committed(serial, slip, time + 2))
     return serial
+
+
+def fault_of(function, *arguments):
+    try:
+        function(*arguments)
+    except Fault as fault:
+        return fault.code
+    return 0
+
+
+def fill(journal, count, start=0):
+    for number in range(start, start + count):
+        journal.append(records.CONFIG, config(number))
+
+
+def numbers(journal, first=1):
+    buffer = bytearray(96)
+    return [
+        records.unpack(records.CONFIG, buffer)[2]
+        for _, kind in journal.entries(first, buffer)
+        if kind == records.CONFIG
+    ]
+
+
+def acknowledge_all(journal):
+    last = journal.next_serial - 1
+    for raw in journal.slots(last):
+        tag = bytes(raw[112:])
+    journal.acknowledge(last, tag, NOON + 5, True)
+
+
+def same(one, other):
+    return all(getattr(one, name) == getattr(other, name) for name in one.__dict__)
+
+
+def sector_of(journal):
+    """The physical sector in use."""
+    return journal.at(journal.sector, 0) // 4096
+
+
+def close_batch(journal):
+    return journal.append(records.BATCH_CLOSE, closed(1, 250))

@@ -11,7 +11,9 @@ sys.path[:0] = ["firmware", "tests/support"]
 from hashlib import sha256  # noqa: E402
 
 from cuts import World  # noqa: E402
+from journals import payload  # noqa: E402
 
+from kassette.codec.records import KEY_ROLL  # noqa: E402
 from kassette.errors import Fault  # noqa: E402
 
 
@@ -48,8 +50,10 @@ class Days(World):
                 return bytes(raw[112:])
 
     def forget(self):
-        self.journal.forget()
+        is_done = self.journal.forget()
         self.tell("forget")
+        if is_done:
+            self._append(KEY_ROLL, payload(KEY_ROLL, self._time(), self.journal.batch))
 
     def prepare(self):
         self.journal.prepare()

@@ -10,7 +10,8 @@ NAMES = {
     40: "Terminal", 41: "Slip", 42: "Serial", 43: "Time", 44: "clock not set", 45: "Card", 46: "SALE", 47: "Balance",
     48: "Thanks", 50: "LA TE", 51: "CO PY", 52: "PA ID", 53: "NOT CHARGED", 54: "UNK NOWN", 55: "Tap again", 56: "GI VEN",
     57: "ABAN DONED", 58: "FO UND", 59: "Pay once", 60: "DAY TOTAL", 61: "Sales", 62: "Takings", 63: "Open", 64: "In doubt",
-    67: "Last slip", 70: "POWER CUT", 999: "BUG",
+    67: "Last slip", 70: "POWER CUT", 71: "CLOSE OFDAY", 72: "Close no", 73: "Received", 74: "Not sent", 75: "Head",
+    76: "Signed", 999: "BUG",
 }  # fmt: skip
 INTENT = (1795415109, 17, 1, 1250, 156, b"\x04abcdef", 61234, 0, 0, 0, 1, 10000, 5, b"", 0, 1, 0, 1)
 LARGE = b"\x1d!\x11\x1c!\x0c"
@@ -152,6 +153,50 @@ def test_the_days_total():
     ]
     assert lines(slip().total(Day, 1795415109, LATE | UNTRUSTED))[2:6] == [b"LA", b"TE", b"DAY", b"TOTAL"]
     assert b"clock not set" in lines(slip().total(Day, 1795415109, UNTRUSTED))
+
+
+CLOSE = (1795415109, 6, 1, 60, 123456, 0, 7, 65, 130, bytes(16), 2, b"")
+
+
+def test_a_closed_day_says_what_the_back_office_signed():
+    head = bytes(range(16))
+    out = lines(slip().closing(CLOSE, 550, 142, head, 0))
+    assert out[2:] == [
+        b"CLOSE",
+        b"OFDAY",
+        b"-" * 32,
+        b"Terminal 4B530001",
+        b"Close no 7",
+        b"Time 2026-11-23 14:25:09",
+        b"-" * 32,
+        b"Sales 60",
+        b"Takings \xa3\xa41234.56",
+        b"Open 2",
+        b"In doubt \xa3\xa45.50",
+        b"Last slip 65",
+        b"-" * 32,
+        b"Received 1..142",
+        b"Head",
+        b"000102030405060708090a0b0c0d0e0f",
+        b"Signed",
+        b"Not sent 0",
+    ]
+
+
+def test_a_closed_day_of_which_nothing_was_sent_has_no_signature():
+    out = lines(slip().closing(CLOSE, 0, 0, b"", 131))
+    assert out[-2:] == [b"-" * 32, b"Not sent 131"]
+    assert b"Signed" not in out
+
+
+def test_a_sale_of_a_forgotten_day_has_no_card_and_perhaps_no_amount():
+    intent = INTENT[:6] + (None,) + INTENT[7:]
+    out = sale(LATE_COMMIT, intent=intent)
+    assert b"SALE \xa3\xa412.50" in out and not [line for line in out if line.startswith(b"Card")]
+    intent = (INTENT[0], 17, 0, None, 0, b"", None, 0, 0, 0, 0, None)
+    out = sale(NOT_DEBITED, intent=intent)
+    assert b"Slip 17" in out and out[-4:-2] == [b"NOT", b"CHARGED"]
+    assert not [line for line in out if line.startswith(b"SALE")]
 
 
 def test_times_are_the_shops():

@@ -1,6 +1,6 @@
 """The fold over the records: attempts, slips, totals, and the snapshot that carries them."""
 
-from journals import NOON, committed, config, decision, intent, late_commit, not_debited, payload, unresolved
+from journals import NOON, closed, committed, config, damage, decision, intent, late_commit, not_debited, unresolved
 
 from kassette.codec.records import (
     ABANDONED,
@@ -208,8 +208,32 @@ def test_the_newest_time_never_falls():
 def test_a_closed_batch_starts_from_zero():
     book = Book()
     book.sell(1, 300)
-    book.add(BATCH_CLOSE, payload(BATCH_CLOSE, NOON, 0, 1, 1, 300, 0, 7))
+    book.add(BATCH_CLOSE, closed(1, 300))
     assert (book.till.batch_count, book.till.batch_sum, book.till.day_sum) == (0, 0, 300)
+    assert book.till.last_sale == 0  # its records can be read no longer than the key of their batch lasts
+
+
+def test_a_damaged_journal_takes_what_resolves_and_no_new_sale():
+    book = Book()
+    serial = book.leave(1)
+    book.add(CONFIG, damage(3))
+    for till in (book.till, restored(book.till)):
+        assert till.is_locked
+        try:
+            till.check(INTENT, intent(2))
+            raise AssertionError("taken")
+        except Fault as fault:
+            assert fault.code == 404
+        till.check(LATE_COMMIT, late_commit(serial, 1))
+    book.add(CONFIG, damage(0))
+    assert not restored(book.till).is_locked
+    assert book.refuses(INTENT, intent(2)) == 0
+
+
+def test_another_setting_locks_nothing():
+    book = Book()
+    book.add(CONFIG, config(7))
+    assert not book.till.is_locked
 
 
 def test_a_snapshot_brings_everything_back():

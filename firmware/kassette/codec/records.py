@@ -24,13 +24,23 @@ CONFIG = 11
 MODE = 12
 BATCH_CLOSE = 13
 KEY_ROLL = 14
-CONTINUATION = 15  # what did not fit the record before: its next 88 bytes
+CONTINUATION = 15  # what does not fit the record behind it: 88 bytes more
 SNAPSHOT = 16  # behind a sector's header: the rest of the fold's snapshot, takes no serial
 
 CLOCK_UNTRUSTED = 0x80  # in the kind byte
 
 GIVEN = 1  # DECISION: the customer has the goods, who bears the loss is settled at the back office
 ABANDONED = 2  # DECISION: no goods, or paid otherwise
+
+JOURNAL_DAMAGED = 0xFFFE  # CONFIG: a sealed sector was found changed (its sequence), or none is any more (0)
+JOURNAL_REPLACED = (
+    0xFFFF  # CONFIG: what was given up for this journal, in records; GIVEN_UP_ALL: nobody could count them
+)
+GIVEN_UP_ALL = 0xFFFFFFFF
+
+CARRIED = const("<IIiB")  # BATCH_CLOSE: an attempt without an outcome: serial, slip, amount, decision
+CARRIED_LEN = const(13)
+CARRIED_MOST = const(3)  # in the record itself; as many more in a CONTINUATION before it
 
 # time, slip, attempt, amount, currency, uid, card number, class, level, flags, key version, balance, card sequence,
 # newest card record, expiry, issuer, operator, policy version
@@ -49,17 +59,18 @@ _LATE_COMMIT = const("<IIIiI32s")
 _REVERSAL = const("<IIIiIH")
 # time, last serial acknowledged, its tag, the server's time, the oldest sector that is still needed
 _ACK = const("<II16sII")
-# time, slots found torn, serial of the intent found open (0: none), why it started, build time
-_BOOT = const("<IBIBI")
-# time, setting (its tag), version or value, operator
+# time, slots found torn behind the newest record, serial of the intent found open (0: none), number of the boot, build time
+_BOOT = const("<IBIII")
+# time, setting (its tag, or JOURNAL_..), value, operator
 _CONFIG = const("<IHIH")
 # time, mode before, mode now, age of the hotlist in hours
 _MODE = const("<IBBH")
-# time, batch closed, first serial of it, sales, sum of the sales (u40: low u32, high u8), operator
-_BATCH_CLOSE = const("<IBIHIBH")
+# time, batch closed, its first serial, sales, their sum (u40: low u32, high u8), operator, last slip, serial that the back
+# office has acknowledged (0: none), its tag, attempts carried over, the first three of them (CARRIED)
+_BATCH_CLOSE = const("<IBIIIBHII16sB39s")
 # time, the oldest batch whose key is kept from here on
 _KEY_ROLL = const("<IB")
-# time, the serial that it continues, 88 bytes more of it
+# time, the serial of the record that it belongs to, 88 bytes of that
 _CONTINUATION = const("<II88s")
 
 _FORMATS = {

@@ -12,7 +12,8 @@ _DEBIT = const(1)  # type of the record on the card
 _UNTRUSTED = const(0x80)
 
 
-def _append(t, kind, *values):
+def append(t, kind, *values):
+    """Any kind of record: `values` as in kassette.codec.records, without the time."""
     records.pack(kind, t.payload, t.wall.now(), *values)
     return t.journal.append(kind if t.wall.is_trusted else kind | _UNTRUSTED, t.payload)
 
@@ -24,7 +25,7 @@ def intend(t, slip, attempt, amount):
     """
     card = t.purse
     settings = t.settings
-    serial = _append(
+    serial = append(
         t,
         records.INTENT,
         slip,
@@ -61,25 +62,25 @@ def intend(t, slip, attempt, amount):
 
 def commit(t, serial, slip, balance, card_seq):
     """The card has committed, seen at the counter: the sale exists from here on."""
-    return _append(t, records.COMMITTED, serial, slip, balance, card_seq, 0, b"")
+    return append(t, records.COMMITTED, serial, slip, balance, card_seq, 0, b"")
 
 
 def reject(t, serial, slip, reason, is_late=0):
     """The card was not debited, and that is proven; `reason` is the code of what stopped it."""
-    return _append(t, records.NOT_DEBITED, serial, slip, reason, is_late)
+    return append(t, records.NOT_DEBITED, serial, slip, reason, is_late)
 
 
 def leave_open(t, serial, slip, reason):
     """Nobody knows whether the card was debited."""
-    return _append(t, records.UNRESOLVED, serial, slip, reason)
+    return append(t, records.UNRESOLVED, serial, slip, reason)
 
 
 def decide(t, serial, slip, decision):
     """The cashier's word on an unresolved sale: records.GIVEN or records.ABANDONED."""
-    return _append(t, records.DECISION, serial, slip, decision, 0)
+    return append(t, records.DECISION, serial, slip, decision, 0)
 
 
 def commit_late(t, serial, slip, evidence):
     """An unresolved sale, found on the card later: `evidence` is the card's own record of it."""
     balance, card_seq = card_record.after(evidence)
-    return _append(t, records.LATE_COMMIT, serial, slip, balance, card_seq, bytes(evidence))
+    return append(t, records.LATE_COMMIT, serial, slip, balance, card_seq, bytes(evidence))

@@ -1,4 +1,4 @@
-"""The small verbs at the counter: a card's balance, the last slip again, the day's total."""
+"""The small verbs at the counter: a card's balance, the last slip again, the day's total and its close."""
 
 from micropython import const
 
@@ -30,10 +30,19 @@ async def reprint(t):
 
 
 async def total(t):
-    """The day's sales: on the screen, and on paper when asked for. Raises FlowEnd(803) on a day without any, Cancelled."""
+    """The day's sales: on the screen, and on paper when asked for; C leads on to the close.
+
+    Raises FlowEnd: 803 a day without any, 807 and 808 as flows/close; Cancelled; Fault.
+    """
     till = t.till
-    if t.wall.is_trusted and business_day(t.wall.now(), t.settings.utc_offset_min) > till.day:
+    is_over = t.wall.is_trusted and business_day(t.wall.now(), t.settings.utc_offset_min) > till.day
+    if is_over and not till.batch_count:
         raise FlowEnd(_E_NOTHING)
-    await t.ui.ask_ok(_DAY_TOTAL, till.day_sum, till.day_count)
+    if await t.ui.ask(_DAY_TOTAL, "#C", 0 if is_over else till.day_sum, 0 if is_over else till.day_count) == "C":
+        from kassette.flows.close import close_day
+
+        return await close_day(t)
+    if is_over:
+        raise FlowEnd(_E_NOTHING)
     t.paper.put(TOTAL)
     t.ui.show(_PRINTING)

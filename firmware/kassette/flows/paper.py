@@ -6,7 +6,6 @@ printed at once is marked as late, a second print as a copy.
 
 from micropython import const
 
-from kassette.codec import records
 from kassette.errors import Fault
 from kassette.log import log
 
@@ -14,9 +13,9 @@ SALE = 0  # what a slip is: the marks of kassette.ui.slip
 COPY = 1
 TRUTH = 4
 TOTAL = 16
+CLOSING = 32
 
 _LATE = const(2)
-_UNTRUSTED = const(8)
 _RETRY_MS = const(2000)
 _JOBS = const(32)
 
@@ -30,7 +29,7 @@ class Paper:
         self.trouble = 0
 
     def put(self, marks, serial=0):
-        """Ask for the slip of the attempt that the record `serial` ended, or for the day's total.
+        """Ask for the slip of the attempt that the record `serial` ended, of a closed day, or for the day's total.
 
         When more than 32 wait, the oldest is given up: the journal has it, and B prints the last one again.
         """
@@ -52,7 +51,7 @@ class Paper:
                 await self._wake.wait()
             marks, serial = self._jobs[0]
             try:
-                slip = self._slip(t, marks, serial)
+                slip = t.slip(marks, serial)
             except Fault as fault:  # its record can't be read any more: the slips behind it can
                 log("slip", fault.code, serial)
                 self.trouble = fault.code
@@ -70,18 +69,3 @@ class Paper:
                 self.trouble = 0
                 if (marks, serial) in self._jobs:
                     self._jobs.remove((marks, serial))
-
-    def _slip(self, t, marks, serial):
-        if marks & TOTAL:
-            return t.slip("total", t.till, t.wall.now(), marks & _LATE)
-        payload = bytearray(records.PAYLOAD_LEN)
-        kind = t.journal.read(serial, payload)
-        if kind & records.CLOCK_UNTRUSTED:
-            kind &= ~records.CLOCK_UNTRUSTED
-            marks |= _UNTRUSTED
-        values = records.unpack(kind, payload)
-        intent = values[1]
-        if kind == records.DECISION:
-            kind = values[3]
-        t.journal.read(intent, payload)
-        return t.slip("sale", records.unpack(records.INTENT, payload), intent, kind, marks)

@@ -7,7 +7,6 @@ from kassette.compat import wipe
 from kassette.errors import Fault
 from kassette.store.ratchet import KEY_SECTORS
 
-JOURNAL_REPLACED = 0xFFFF  # the "setting" of the CONFIG record by which a journal says what was given up for it
 _E_PROGRAM = const(406)
 _E_UNSENT = const(414)
 
@@ -44,7 +43,7 @@ def replace(old, root: bytearray, journal_id: int, fold, when: tuple[int, int], 
     `fold`: an empty one; `when`: (time, operator). Raises Fault: 406 and 407 as `create`; 414 records that nobody has
     given up (`at`: how many).
     """
-    from kassette.codec.records import CONFIG, PAYLOAD_LEN, pack
+    from kassette.codec.records import CONFIG, JOURNAL_REPLACED, PAYLOAD_LEN, pack
     from kassette.store.journal import Journal
 
     unsent = old.next_serial - 1 - old.acked

@@ -12,7 +12,7 @@ from struct import pack_into, unpack_from
 from micropython import const
 
 from kassette.codec import slot as codec
-from kassette.codec.cmac import Cmac
+from kassette.codec.cmac import Cmac, equal
 from kassette.codec.kdf import terminal_key
 from kassette.codec.keyrecord import ENC_LABEL, MAC_LABEL
 from kassette.codec.records import (
@@ -42,7 +42,7 @@ IN_HEADER = const(36)
 MORE_SLOTS = const(3)  # what doesn't fit there, 96 bytes a slot
 
 _RESERVE = const(40)  # free slots below which only what resolves, acknowledges or reports is taken
-_BOOT_RESERVE = const(14)
+_BOOT_RESERVE = const(24)
 _OUTCOME_RESERVE = const(6)
 _ROOM = const(28)  # slots for records in a sector that starts with a full snapshot
 _LAZY = const(64)  # serials for one acknowledgement record
@@ -91,7 +91,7 @@ class Journal:
         self.acked = 0  # the back office has everything up to this serial
         self.torn = 0  # slots of the sector in use that hold no record
         self.torn_tail = 0  # of these, the ones that the mount found behind the newest record
-        self.damaged = 0  # a sealed sector that was found changed: no sale before somebody has looked at it
+        self.damaged = 0  # a sealed sector that was found changed in this power session, and that still matters
         self.wear = 0  # erases of the sector in use
         self._erases = 0  # and of the one after it
 
@@ -179,6 +179,8 @@ class Journal:
         if kind & 0x7F == ACK:
             _, self.durable, _, _, self.tail = unpack(ACK, payload)
             self.acked = max(self.acked, self.durable)
+            if self.damaged < self.tail:
+                self.damaged = 0  # the back office has all of it
         elif kind & 0x7F == BATCH_CLOSE:
             following = self.batch + 1 & 0xFF
             self.enc_key = terminal_key(self.enc_key, ENC_LABEL, self.terminal, following)
@@ -318,20 +320,27 @@ class Journal:
     def acknowledge(self, serial: int, tag, server_time: int, durable: bool = False) -> bool:
         """The back office has everything up to `serial`, whose tag is `tag`; its signature was checked before.
 
-        It becomes a record, and old sectors become free, once 64 serials have come together or `durable` asks for it.
-        True when it did. Raises Fault(506) when it doesn't fit this journal.
+        It becomes a record, and old sectors become free, once 64 serials have come together, a closed batch is complete,
+        or `durable` asks for it. True when it did. Raises Fault(506) when it doesn't fit this journal.
         """
         from kassette.store import lookup
 
-        if serial >= self.next_serial or not lookup.has_tag(self, serial, tag):
+        if serial >= self.next_serial or not equal(self.tag_of(serial), tag):
             raise Fault(_E_MISMATCH, serial)
         self.acked = max(self.acked, serial)
-        if self.acked != serial or serial - self.durable < (1 if durable else _LAZY):
+        closes = self.durable + 1 < self.batch_first <= serial + 1
+        if self.acked != serial or serial - self.durable < (1 if durable or closes else _LAZY):
             return False
         payload = bytearray(PAYLOAD_LEN)
         pack(ACK, payload, server_time, serial, tag, server_time, lookup.lead(self, serial + 1))
         self.append(ACK, payload)
         return True
+
+    def tag_of(self, serial: int) -> bytes:
+        """The 16-byte tag of a record. Raises Fault(404) when it is not in flash any more."""
+        from kassette.store import lookup
+
+        return lookup.tag_of(self, serial)
 
     def forget(self) -> bool:
         """Give up the key of closed batches once all of them is acknowledged; call when no slip is pending.
@@ -341,7 +350,7 @@ class Journal:
         if self.batch == self.keys.batch or self.durable + 1 < self.batch_first:
             return False
         if self.head_batch != self.batch:
-            self._roll()  # this sector's header must stay readable
+            self._roll()  # this sector's header must stay readable; where a close had room, one more sector is free
         self.keys.enc_key[:] = self.enc_key
         self.keys.batch = self.batch
         self.keys.save()

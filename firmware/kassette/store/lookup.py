@@ -7,7 +7,6 @@ from micropython import const
 
 from kassette.codec import rot
 from kassette.codec import slot as codec
-from kassette.codec.cmac import equal
 from kassette.codec.records import HEADER, SNAPSHOT
 from kassette.errors import Fault
 
@@ -72,11 +71,11 @@ def _locate(journal, serial: int, raw: bytearray) -> int:
     raise Fault(_E_DAMAGED, serial)
 
 
-def has_tag(journal, serial: int, tag) -> bool:
-    """Whether the record `serial` bears this tag. Raises Fault(404) when it is not in flash any more."""
+def tag_of(journal, serial: int) -> bytes:
+    """The tag of the record `serial`. Raises Fault(404) when it is not in flash any more."""
     raw = bytearray(_SLOT)
     _locate(journal, serial, raw)
-    return equal(raw[_TAG:], tag)
+    return bytes(raw[_TAG:])
 
 
 def read(journal, serial: int, payload: bytearray) -> int:

@@ -12,8 +12,8 @@ intent's tag, decision (0, GIVEN, ABANDONED).
 
 Snapshot: next slip u32, newest time u32, business day u16, its sales u16, their sum u40, last sale u32, sales of the batch
 u24, their sum u40, attempts that follow u8 (bit 7: the first is open; bit 6: none of them is, but the newest record is an
-intent and is to be applied again), slip that may be tried again u32, its last attempt u8; at byte 36 up to 7 attempts of
-31 bytes, three to 96 bytes.
+intent and is to be applied again), slip that may be tried again u32, its last attempt u8, locked u8; at byte 36 up to 7
+attempts of 31 bytes, three to 96 bytes.
 """
 
 from struct import pack_into, unpack_from
@@ -24,8 +24,10 @@ from kassette.codec.records import (
     ABANDONED,
     BATCH_CLOSE,
     COMMITTED,
+    CONFIG,
     DECISION,
     INTENT,
+    JOURNAL_DAMAGED,
     LATE_COMMIT,
     NOT_DEBITED,
     UNRESOLVED,
@@ -33,7 +35,7 @@ from kassette.codec.records import (
 )
 from kassette.errors import Fault
 
-_FIXED = "<IIHHIBIHBIBBIB"
+_FIXED = "<IIHHIBIHBIBBIBB"
 _ATTEMPT = "<IIiIH7s5sB"
 _ATTEMPTS_AT = const(36)
 _GROUP = const(96)
@@ -68,16 +70,19 @@ class Till:
         self.day_sum = 0  # minor units
         self.batch_count = 0  # since the last BATCH_CLOSE
         self.batch_sum = 0
-        self.last_sale = 0  # serial of the newest COMMITTED or LATE_COMMIT, 0: none
+        self.last_sale = 0  # serial of the newest COMMITTED or LATE_COMMIT of this batch, 0: none
         self.open = None  # the attempt without an outcome
         self.unresolved = []  # attempts that nobody could tell the outcome of, the oldest first
         self.retry_slip = 0  # a slip that may have another attempt, 0: none
         self.retry_attempt = 0  # the number of its last one
+        self.is_locked = False  # a sealed sector of the journal was found changed: no sale, also after a restart
         self._newest = 0  # serial of the newest record
 
     def check(self, kind: int, payload) -> None:
-        """Raises Fault: 412 a record that contradicts the ones before it, 413 an intent, but too much is unresolved."""
+        """Raises Fault: 412 a record against the ones before it; of an intent: 404 locked, 413 too many are unresolved."""
         if kind == INTENT:
+            if self.is_locked:
+                raise Fault(_E_DAMAGED)
             if self.open or unpack(INTENT, payload)[1] not in (self.next_slip, self.retry_slip):
                 raise Fault(_E_ORDER)
             if len(self.unresolved) >= _MOST and not self._oldest_decided():
@@ -108,7 +113,11 @@ class Till:
             self.next_slip = max(self.next_slip, slip + 1)
             self.retry_slip = 0
         elif kind == BATCH_CLOSE:
-            self.batch_count = self.batch_sum = 0
+            self.batch_count = self.batch_sum = self.last_sale = 0
+        elif kind == CONFIG:
+            _, setting, value, _ = unpack(CONFIG, payload)
+            if setting == JOURNAL_DAMAGED:
+                self.is_locked = value > 0
         elif COMMITTED <= kind <= LATE_COMMIT:
             values = unpack(kind, payload)
             attempt = self._take(values[1], kind)
@@ -193,7 +202,7 @@ class Till:
             _FIXED, buffer, 0, self.next_slip, self.newest_time, self.day, self.day_count, self.day_sum & 0xFFFFFFFF,
             self.day_sum >> 32, self.last_sale, self.batch_count & 0xFFFF, self.batch_count >> 16,
             self.batch_sum & 0xFFFFFFFF, self.batch_sum >> 32, len(attempts) | flags,
-            self.retry_slip, min(self.retry_attempt, 255),
+            self.retry_slip, min(self.retry_attempt, 255), self.is_locked,
         )  # fmt: skip
         for i in range(len(attempts)):
             pack_into(_ATTEMPT, buffer, _attempt_at(i), *attempts[i])
@@ -206,8 +215,9 @@ class Till:
         """
         (
             self.next_slip, self.newest_time, self.day, self.day_count, low, high, self.last_sale, count_low,
-            count_high, batch_low, batch_high, count, self.retry_slip, self.retry_attempt,
+            count_high, batch_low, batch_high, count, self.retry_slip, self.retry_attempt, locked,
         ) = unpack_from(_FIXED, buffer, 0)  # fmt: skip
+        self.is_locked = locked > 0
         self.day_sum = low | high << 32
         self.batch_count = count_low | count_high << 16
         self.batch_sum = batch_low | batch_high << 32

@@ -181,13 +181,14 @@ class Ui:
 
     async def ask_ok(self, code: int, *numbers: int) -> None:
         """Show text `code` with its numbers and wait for `#`. Raises Cancelled(802) at `*` and after a minute."""
-        await self._ask(code, "#", *numbers)
+        await self.ask(code, "#", *numbers)
 
     async def choose(self, code: int) -> int:
         """Show text `code`, whose lines name what 1 and 2 mean: 1 or 2. Raises Cancelled(802) as `ask_ok` does."""
-        return int(await self._ask(code, "12"))
+        return int(await self.ask(code, "12"))
 
-    async def _ask(self, code, wanted, *numbers):
+    async def ask(self, code: int, wanted: str, *numbers: int) -> str:
+        """Show text `code` with its numbers and return the first of the keys `wanted`. Raises as `ask_ok` does."""
         self._keypad.forget()
         self.show(code, *numbers)
         self.beep(ASK)

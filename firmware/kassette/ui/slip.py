@@ -1,7 +1,9 @@
-"""Slips as ESC/POS bytes: what was sold, what became of it, the day's total. Chinese and English, GB 2312, 32 columns.
+"""Slips as ESC/POS bytes: what was sold, what became of it, the day's total, its close. Chinese and English, GB 2312, 32 columns.
 
 Of a card number a slip knows the last four digits. Every amount has the yuan sign U+FFE5, which printers have.
 """
+
+from binascii import hexlify
 
 from micropython import const
 
@@ -40,6 +42,12 @@ _DAY_OPEN = const(63)
 _DAY_OPEN_SUM = const(64)
 _LAST_SLIP = const(67)
 _TRUTH = const(70)
+_CLOSE = const(71)
+_CLOSE_NUMBER = const(72)
+_RECEIVED = const(73)
+_NOT_SENT = const(74)
+_HEAD = const(75)
+_SIGNED = const(76)
 # words 52 to 58 by what ended the sale: a decision, else the kind of its record
 _OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x3a"
 _YUAN = b"\xa3\xa4"
@@ -57,7 +65,7 @@ class Slip:
 
         `intent`: the values of its INTENT record, `serial`: that record's. `outcome`: the kind of the record that ended
         it (COMMITTED, NOT_DEBITED, UNRESOLVED, LATE_COMMIT), or the cashier's decision (GIVEN, ABANDONED). `marks`:
-        COPY, LATE, TRUTH, UNTRUSTED, added up.
+        COPY, LATE, TRUTH, UNTRUSTED, added up. Amount and card may be None: then they are not printed.
         """
         time, slip, _, amount, _, _, card = intent[:7]
         word = self._word
@@ -66,9 +74,11 @@ class Slip:
         self._row(out, _SLIP, b"%d" % slip)
         self._row(out, _SERIAL, b"%d" % serial)
         self._time(out, time, marks)
-        self._row(out, _CARD, b"*%04d" % (card % 10000))
+        if card is not None:
+            self._row(out, _CARD, b"*%04d" % (card % 10000))
         escpos.rule(out)
-        self._row(out, _SALE, _yuan(amount), 2)
+        if amount is not None:
+            self._row(out, _SALE, _yuan(amount), 2)
         if outcome in (COMMITTED, LATE_COMMIT):
             self._row(out, _BALANCE, _yuan(intent[11] - amount))
         escpos.rule(out)
@@ -95,11 +105,39 @@ class Slip:
         escpos.rule(out)
         self._row(out, _DAY_SALES, b"%d" % till.day_count)
         self._row(out, _DAY_TAKINGS, _yuan(till.day_sum), 2)
-        self._row(out, _DAY_OPEN, b"%d" % len(till.unresolved))
-        self._row(out, _DAY_OPEN_SUM, _yuan(doubt))
-        self._row(out, _LAST_SLIP, b"%d" % (till.next_slip - 1))
+        self._open(out, len(till.unresolved), doubt, till.next_slip - 1)
         escpos.finish(out)
         return out
+
+    def closing(self, record: tuple, doubt: int, acked: int, head, unsent: int, marks: int = 0) -> bytearray:
+        """The close of a day from the values of its BATCH_CLOSE record, and how much of it the back office has.
+
+        `doubt`: the sum of the attempts carried over, minor units; `acked`: the back office's signed word that it has all
+        records up to this serial (0: none), `head`: the 16-byte tag of that record; `unsent`: records it lacks up to the close.
+        """
+        time, batch, _, sales, low, high, _, last_slip, _, _, attempts = record[:11]
+        out = bytearray()
+        self._head(out, marks, _CLOSE)
+        self._row(out, _CLOSE_NUMBER, b"%d" % (batch + 1))
+        self._time(out, time, marks)
+        escpos.rule(out)
+        self._row(out, _DAY_SALES, b"%d" % sales)
+        self._row(out, _DAY_TAKINGS, _yuan(low | high << 32), 2)
+        self._open(out, attempts, doubt, last_slip)
+        escpos.rule(out)
+        if acked:
+            self._row(out, _RECEIVED, b"1..%d" % acked)
+            escpos.line(out, self._word(_HEAD))
+            escpos.line(out, hexlify(head))
+            escpos.line(out, self._word(_SIGNED))
+        self._row(out, _NOT_SENT, b"%d" % unsent)
+        escpos.finish(out)
+        return out
+
+    def _open(self, out, attempts, doubt, last_slip):
+        self._row(out, _DAY_OPEN, b"%d" % attempts)
+        self._row(out, _DAY_OPEN_SUM, _yuan(doubt))
+        self._row(out, _LAST_SLIP, b"%d" % last_slip)
 
     def _title(self, out, number):
         """The Chinese of a word large, its English below: what must not be overlooked."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kassette.codec import records
-from kassette_host.backoffice import account_booking, decode, evidence, host_sales, mismatch, rules, settlement
+from kassette_host.backoffice import account_booking, closing, decode, evidence, host_sales, mismatch, rules, settlement
 from kassette_host.backoffice.card_record import DEBIT, CardRecord, parse
 from kassette_host.backoffice.register import card_seen
 from kassette_host.backoffice.settlement import Key
@@ -40,7 +40,12 @@ def book(books: Books, entry: Entry) -> None:
         return
     _expect_no_intent(books, entry)
     handler = _OUTCOMES.get(entry.kind)
-    if handler:
+    if entry.kind == records.CONFIG:
+        _config(books, entry)
+    elif entry.kind == records.BATCH_CLOSE:
+        for text in closing.contradictions(books.db, entry.key, entry.payload):
+            _report(books, mismatch.CLOSING, entry, None, text)
+    elif handler:
         values = records.unpack(entry.kind, entry.payload)
         key = (entry.terminal, entry.journal_id, values[1])
         intent = settlement.find(books.db, key)
@@ -192,6 +197,16 @@ def _accept(books: Books, entry: Entry, intent, word: str) -> bool:
     return False
 
 
+def _config(books: Books, entry: Entry) -> None:
+    """What a terminal says of its own journal that somebody here must look after."""
+    _time, setting, value, _operator = records.unpack(records.CONFIG, entry.payload)
+    if setting == records.JOURNAL_DAMAGED and value:
+        _report(books, mismatch.DAMAGE, entry, None, "sector %d was changed after it was sealed: no sales" % value)
+    elif setting == records.JOURNAL_REPLACED:
+        count = "all, nobody knows how many," if value == records.GIVEN_UP_ALL else "%d" % value
+        _report(books, mismatch.GIVEN_UP, entry, None, "%s records of the journal before were given up" % count)
+
+
 def _expect_no_intent(books: Books, entry: Entry) -> None:
     """A card may have named this serial as an intent before the journal came: then one of the two is wrong."""
     told = settlement.find(books.db, entry.key)
@@ -205,6 +220,6 @@ def _key(intent) -> Key:
     return intent.terminal, intent.journal_id, intent.serial
 
 
-def _report(books: Books, kind: str, entry: Entry, slip: int, text: str, card: int | None = None) -> None:
+def _report(books: Books, kind: str, entry: Entry, slip: int | None, text: str, card: int | None = None) -> None:
     place = {"terminal": entry.terminal, "journal_id": entry.journal_id, "serial": entry.serial}
     mismatch.report(books, kind, (*entry.key, text), text, slip=slip, card=card, **place)

@@ -6,24 +6,6 @@ from kassette.codec import account, records
 from kassette.money import text as money
 from kassette_host.backoffice.card_record import CREDIT, DEBIT, parse
 
-KINDS = {
-    records.HEADER: "sector header",
-    records.INTENT: "intent",
-    records.COMMITTED: "committed",
-    records.NOT_DEBITED: "not debited",
-    records.UNRESOLVED: "unresolved",
-    records.DECISION: "decision",
-    records.LATE_COMMIT: "late commit",
-    records.REVERSAL: "reversal",
-    records.ACK: "acknowledgement",
-    records.BOOT: "boot",
-    records.CONFIG: "configuration",
-    records.MODE: "mode",
-    records.BATCH_CLOSE: "batch close",
-    records.KEY_ROLL: "key roll",
-    records.CONTINUATION: "continuation",
-    records.SNAPSHOT: "snapshot",
-}
 _DECISIONS = {records.GIVEN: "goods given", records.ABANDONED: "abandoned or paid otherwise"}
 
 _ENTRIES = {account.STRIPE: "stripe", account.KEYED: "keyed"}
@@ -152,13 +134,28 @@ def _ack_facts(payload: bytes) -> dict[str, Any]:
 
 
 def _boot_facts(payload: bytes) -> dict[str, Any]:
-    _time, torn, serial, why, _build = records.unpack(records.BOOT, payload)
-    return {"torn_slots": torn, "open_intent": serial or "none", "reason": why}
+    _time, torn, serial, boot, _build = records.unpack(records.BOOT, payload)
+    return {"torn_slots": torn, "open_intent": serial or "none", "boot": boot}
+
+
+def _config_facts(payload: bytes) -> dict[str, Any]:
+    _time, setting, value, operator = records.unpack(records.CONFIG, payload)
+    return {"setting": setting, "value": value, "operator": operator}
+
+
+def _key_roll_facts(payload: bytes) -> dict[str, Any]:
+    return {"oldest_batch": records.unpack(records.KEY_ROLL, payload)[1]}
+
+
+def _continuation_facts(payload: bytes) -> dict[str, Any]:
+    _time, serial, more = records.unpack(records.CONTINUATION, payload)
+    return {"belongs_to": serial, "more": more.hex()}
 
 
 def _batch_close_facts(payload: bytes) -> dict[str, Any]:
-    _time, batch, first, sales, low, high, operator = records.unpack(records.BATCH_CLOSE, payload)
-    return {"batch": batch, "first": first, "sales": sales, "sum": low | high << 32, "operator": operator}
+    _time, batch, first, sales, low, high, operator, slip, acked, *_ = records.unpack(records.BATCH_CLOSE, payload)
+    totals = {"batch": batch, "first": first, "sales": sales, "sum": low | high << 32}
+    return totals | {"operator": operator, "last_slip": slip, "acknowledged": acked}
 
 
 def _record_text(raw: bytes) -> str:
@@ -183,5 +180,8 @@ _FACTS = {
     records.LATE_COMMIT: _late_commit_facts,
     records.ACK: _ack_facts,
     records.BOOT: _boot_facts,
+    records.CONFIG: _config_facts,
     records.BATCH_CLOSE: _batch_close_facts,
+    records.KEY_ROLL: _key_roll_facts,
+    records.CONTINUATION: _continuation_facts,
 }

@@ -26,6 +26,9 @@ ACCOUNT_UNKNOWN = "account_unknown"
 OVERDRAWN = "overdrawn"  # spent twice offline: the text says whose loss it is
 CLONE = "clone"  # one stripe at two places
 REPEAT = "repeat"  # an authorisation asked for twice with different values
+CLOSING = "closing"  # a closed day whose totals are not those of its records
+DAMAGE = "damage"  # a terminal found its journal changed, and is locked
+GIVEN_UP = "given_up"  # a journal was replaced that was not acknowledged to its end
 
 
 def report(books: Books, kind: str, about: tuple, text: str, **where: int | None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from kassette_host.backoffice import checks, decode, ledger, settlement
+from kassette_host import journal
+from kassette_host.backoffice import checks, ledger, settlement
 from kassette_host.backoffice.accounts import PIN_TRIES
 from kassette_host.backoffice.authorise import held
 from kassette_host.backoffice.rules import (
@@ -168,7 +169,7 @@ def _slip_records(db: Connection, terminal: int, journal_id: int, number: int) -
     return [
         {
             "serial": row.serial,
-            "kind": decode.KINDS.get(row.kind, "kind %d" % row.kind),
+            "kind": journal.kind_name(row.kind),
             "time": row.time,
             "clock_trusted": row.clock_trusted,
             "received_at": row.received_at,

@@ -1,17 +1,7 @@
 // The two live panes: the journal in the terminal's flash, and the books of the back office.
 import { $, age, make, money } from "./format.js";
 
-const KINDS = {
-  intent: ["intent", ""],
-  committed: ["committed", "good"],
-  not_debited: ["not debited", ""],
-  unresolved: ["unresolved", "open"],
-  decision: ["decision", ""],
-  late_commit: ["late commit", "good"],
-  reversal: ["reversal", ""],
-  ack: ["acknowledged", ""],
-  boot: ["boot", ""],
-};
+const TONES = { committed: "good", "late commit": "good", unresolved: "open" };
 const OUTCOMES = { committed: "good", open: "open", unresolved: "open", given: "open", written_off: "bad" };
 
 /** Rows of a table by key, newest first; those that were not there before light up. */
@@ -56,9 +46,8 @@ export class Books {
     meter.className = `meter ${journal.fill >= 80 ? "nearly" : journal.fill >= 50 ? "half" : ""}`;
     meter.firstElementChild.style.width = `${Math.max(journal.fill, journal.rows.length ? 1 : 0)}%`;
     this.journalRows.show(journal.rows, (row) => row.serial, (row) => {
-      const [word, kind] = KINDS[row.kind] ?? [row.kind, ""];
       const sent = make("td", { class: row.sent ? "sent" : "sent waiting" }, row.sent ? "yes" : "waits");
-      return [make("td", {}, String(row.serial)), badge(word, kind), number(row.slip ?? ""), number(row.amount === null ? "" : money(row.amount)), sent];
+      return [make("td", {}, String(row.serial)), badge(row.kind, TONES[row.kind] ?? ""), number(row.slip ?? ""), number(row.amount === null ? "" : money(row.amount)), sent];
     });
   }
 

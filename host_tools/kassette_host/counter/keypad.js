@@ -5,7 +5,7 @@ const ROWS = ["123A", "456B", "789C", "*0#D"];
 const MEANING = {
   A: ["balance", "function", "A: balance of a card"],
   B: ["last slip", "function", "B: last slip again"],
-  C: ["day total", "function", "C: the day's total"],
+  C: ["total, close", "function", "C: the day's total, and once more: close the day"],
   D: ["customer", "function", "D: the customer's page"],
   "#": ["OK", "ok", "# OK"],
   "*": ["clear", "clear", "* clear, cancel"],

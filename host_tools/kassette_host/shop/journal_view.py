@@ -10,29 +10,13 @@ from typing import Any, Protocol
 from kassette.codec import records
 from kassette.codec.records import COMMITTED, DECISION, INTENT, LATE_COMMIT, NOT_DEBITED, UNRESOLVED
 from kassette.codec.slot import VERSION
-from kassette_host.journal import ChainError, Entry, ImageReader, Verifier
+from kassette_host.journal import ChainError, Entry, ImageReader, Verifier, kind_name
 
 SHOWN = 60
 _SECTOR, _SLOT, _SLOTS = 4096, 128, 32
 _KEY_AND_SPARE_SECTORS = 7  # firmware/docs/journal.md: three for the ratchet, four spares
 _ROOM, _RESERVE = 28, 40  # records in a sector at least; those that no sale may take
 
-NAMES = {
-    records.INTENT: "intent",
-    records.COMMITTED: "committed",
-    records.NOT_DEBITED: "not_debited",
-    records.UNRESOLVED: "unresolved",
-    records.DECISION: "decision",
-    records.LATE_COMMIT: "late_commit",
-    records.REVERSAL: "reversal",
-    records.ACK: "ack",
-    records.BOOT: "boot",
-    records.CONFIG: "config",
-    records.MODE: "mode",
-    records.BATCH_CLOSE: "batch_close",
-    records.KEY_ROLL: "key_roll",
-    records.CONTINUATION: "continuation",
-}
 _SLIP_AT = {
     INTENT: 1,
     COMMITTED: 2,
@@ -42,7 +26,7 @@ _SLIP_AT = {
     LATE_COMMIT: 2,
 }  # places in their values
 _AMOUNT_AT = 3
-_WORTH_TELLING = ("committed", "not_debited", "unresolved", "decision", "late_commit")
+_WORTH_TELLING = ("committed", "not debited", "unresolved", "decision", "late commit")
 
 
 class Partition(Protocol):
@@ -127,7 +111,7 @@ class JournalView:
             values = records.unpack(entry.kind, entry.payload)
             slip = values[_SLIP_AT[entry.kind]]
             amount = values[_AMOUNT_AT] if entry.kind == INTENT else None
-        kind = NAMES.get(entry.kind, "record %d" % entry.kind)
+        kind = kind_name(entry.kind)
         self._rows.append({"serial": entry.serial, "kind": kind, "slip": slip, "amount": amount})
         self._seen[entry.serial] = self._now
         if entry.kind == records.ACK:
@@ -141,7 +125,7 @@ class JournalView:
     def news(self, since: int) -> list[str]:
         """What became of slips after serial `since`, a line each."""
         rows = [row for row in self._rows if row["serial"] > since and row["kind"] in _WORTH_TELLING]
-        return ["slip %s: %s" % (row["slip"], row["kind"].replace("_", " ")) for row in rows]
+        return ["slip %s: %s" % (row["slip"], row["kind"]) for row in rows]
 
     def fill_percent(self) -> int:
         """What the terminal reckons: sectors are free again when the acknowledgement of all of them is on flash."""
