@@ -16,7 +16,6 @@ from kassette.drivers.pn532 import PN532
 from kassette.drivers.printer import Printer
 from kassette.drivers.ssd1306 import Display
 from kassette.errors import Cancelled, Fault, FlowEnd
-from kassette.flows import recovery
 from kassette.flows.paper import CLOSING, COPY, Paper
 from kassette.log import log, open_log
 from kassette.ui.panel import BAD, Ui
@@ -123,11 +122,12 @@ async def _live(t):
         _watch(t, t.paper.print_forever(t))
         while True:
             try:
-                await recovery.report(t)
+                await _report(t)
                 break
             except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
                 _start_uplink(t)  # what is there already goes out, and makes room
                 await _out_of_service(t, fault)
+        drop("kassette.flows.truth")
         if t.journal.batch != t.journal.keys.batch:  # a close whose slip may not be on paper
             t.paper.put(COPY | CLOSING, t.journal.batch_first - 1)
         _start_uplink(t)
@@ -176,6 +176,12 @@ def _open_stores(t):
     from kassette import startup
 
     startup.open_stores(t)
+
+
+async def _report(t):
+    from kassette.flows import truth
+
+    await truth.report(t)
 
 
 async def _start_devices(t):

@@ -3,7 +3,7 @@ import asyncio
 from counter import LOST_BEFORE, UNKNOWN_DONE, Card, Counter
 
 from kassette.errors import CardLost
-from kassette.flows import desk, recovery
+from kassette.flows import desk, truth
 from kassette.flows.paper import COPY, Paper
 from kassette.flows.sale import sale
 
@@ -46,13 +46,13 @@ def test_a_boot_after_a_good_sale_says_that_it_stands():
     t.arrivals = [Card()]
     t.run(sale(t))
     after = Counter(t.flash)
-    assert after.run(recovery.report(after)) is None
+    assert after.run(truth.report(after)) is None
     assert after.effects == [28]
 
 
 def test_a_boot_of_a_new_terminal_says_nothing():
     t = Counter()
-    assert t.run(recovery.report(t)) is None
+    assert t.run(truth.report(t)) is None
     assert t.effects == []
 
 
@@ -65,7 +65,7 @@ def test_what_was_decided_before_a_cut_is_not_asked_again():
     t.choices = [1]
     t.run(sale(t))
     after = Counter(t.flash)
-    assert after.run(recovery.report(after)) is None
+    assert after.run(truth.report(after)) is None
     assert 17 not in after.effects  # decided before the cut: nothing to ask
 
 
@@ -86,7 +86,7 @@ def test_a_boot_tells_of_the_newest_slip_whatever_it_came_to():
         t.choices = list(choices)
         t.run(sale(t))
         after = Counter(t.flash)
-        assert after.run(recovery.report(after)) is None
+        assert after.run(truth.report(after)) is None
         assert after.effects == [screen]
 
 
@@ -101,7 +101,7 @@ def test_a_boot_after_an_abandoned_sale_was_found_charged_says_charged():
     t.arrivals = [card]
     t.run(desk.balance(t))
     after = Counter(t.flash)
-    assert after.run(recovery.report(after)) is None
+    assert after.run(truth.report(after)) is None
     assert after.effects == [28]
 
 
@@ -116,7 +116,7 @@ def test_a_boot_whose_last_sale_can_not_be_read_goes_on():
     t.run(sale(t))
     after = Counter(t.flash)
     spoil(after, 1)
-    assert after.run(recovery.report(after)) is None
+    assert after.run(truth.report(after)) is None
     assert after.effects == []
 
 

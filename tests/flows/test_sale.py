@@ -1,7 +1,7 @@
 from counter import LOST_BEFORE, UNKNOWN_DONE, UNKNOWN_NOT, Card, Counter, Unplugged
 
 from kassette.errors import CardLost, CardRefused, Fault
-from kassette.flows import recovery
+from kassette.flows import truth
 from kassette.flows.sale import sale
 
 
@@ -169,7 +169,7 @@ def test_power_cut_around_every_record():
                 pass
             after = Counter(t.flash)
             after.arrivals = [card]
-            assert after.run(recovery.report(after)) is None
+            assert after.run(truth.report(after)) is None
             assert after.till.open is None and not after.till.unresolved
             assert after.till.day_sum == 10_000 - card.balance
             is_told = 23 in after.effects or 17 in after.effects or 28 in after.effects

@@ -1,7 +1,7 @@
 """Sale: take an amount from a card.
 
 The journal's record is the state. After the intent there is no way out of this file without an outcome on flash,
-but for the power cut, which flows/recovery.py tells about at the next boot.
+but for the power cut, which flows/truth.py tells about at the next boot.
 """
 
 from micropython import const
