@@ -119,17 +119,22 @@ def expected(page, numbers):
 
     def number(match):
         value = numbers[int(match[2] or 0)]
-        return {"money": "%d.%02d" % divmod(value, 100), "n": "%d" % value, "last4": "%04d" % (value % 10000)}[match[1]]
+        return {
+            "money": "%d.%02d" % divmod(value, 100),
+            "n": "%d" % value,
+            "last4": "%04d" % (value % 10000),
+            "time": "%02d:%02d" % divmod(value, 60),
+        }[match[1]]
 
-    lines = [re.sub(r"\{(money|n|last4)(?::(\d))?\}", number, line.replace("{big}", "")) for line in page]
+    lines = [re.sub(r"\{(money|n|last4|time)(?::(\d))?\}", number, line.replace("{big}", "")) for line in page]
     return [" ".join(line.split()) for line in lines if line]
 
 
 def widest(text):
     """The largest number for each place of a text."""
-    tokens = re.findall(r"\{(money|n|last4)(?::(\d))?\}", "".join(text.cashier + text.customer))
+    tokens = re.findall(r"\{(money|n|last4|time)(?::(\d))?\}", "".join(text.cashier + text.customer))
     kinds = {int(place or 0): kind for kind, place in tokens}
-    return [{"money": 9999999, "n": 599, "last4": 61234}[kinds.get(place, "n")] for place in range(3)]
+    return [{"money": 9999999, "n": 599, "last4": 61234, "time": 1439}[kinds.get(place, "n")] for place in range(3)]
 
 
 @pytest.mark.parametrize("number", [number for number, text in TEXTS.items() if text.cashier])
