@@ -43,5 +43,5 @@ class Chip(Protocol):
     def go_on(self) -> None: ...
 
     def set_radio(self, is_up: bool) -> None:
-        """The network that the chip is connected to goes away or comes back. Raises NotImplementedError."""
+        """The network that the chip is connected to goes away or comes back."""
         ...
