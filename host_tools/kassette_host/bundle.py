@@ -204,9 +204,10 @@ def modules(board: str, edit: Edit = _unchanged) -> dict[str, bytes]:
 
 def separate(board: str) -> dict[str, bytes]:
     """Bundle path -> `.mpy` bytes of every source module by itself, as nothing but `size` wants them."""
-    found = sources(board)
+    # `ast.parse` in two threads at once can end in a SystemError on CPython 3.11: strip here, compile there.
+    stripped = {name: strip(path.read_text()) for name, path in sources(board).items()}
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip([n + ".mpy" for n in found], pool.map(compile_one, found, found.values())))
+        return dict(zip([n + ".mpy" for n in stripped], pool.map(compile_text, stripped, stripped.values())))
 
 
 def pack(files: dict[str, bytes]) -> bytes:
