@@ -83,10 +83,10 @@ class Terminal:
         return slip
 
     def open_stripe(self):
-        """The stripe reader's driver, in memory only while somebody is to swipe; None: there is no such reader."""
+        """The stripe reader's driver, in memory only while somebody is to swipe. Raises Cancelled(802): no such reader."""
         ports = self.board.stripe_ports()
         if not ports:
-            return None
+            raise Cancelled(_E_CANCELLED)
         from kassette.codec import swipe
 
         gc.collect()
@@ -326,10 +326,11 @@ async def _flow(t, key):
         t.keypad.unread(key)
         await sale(t)
     elif key == "#":
-        from kassette.flows import stripe
-
         try:
-            await stripe.check(t)
+            reader = t.open_stripe()  # before the flow is imported: its names would stay where there is no reader
+            from kassette.flows import stripe
+
+            await stripe.check(t, reader)
         finally:
             drop(*_STRIPE_MODULES)
     elif key in "ABC":

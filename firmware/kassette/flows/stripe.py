@@ -28,11 +28,11 @@ _SWIPE_MS = const(30000)
 _READ_MS = const(3000)
 
 
-async def check(t):
-    """Ask for a swipe and show what it was. Raises FlowEnd: what is wrong with card or slot, 802 cancelled, 113 no swipe."""
-    stripe = t.open_stripe()
-    if not stripe:
-        raise Cancelled(_E_CANCELLED)
+async def check(t, stripe):
+    """Ask for a swipe at the driver `stripe` and show what it was.
+
+    Raises FlowEnd: what is wrong with card or slot, 802 cancelled, 113 no swipe.
+    """
     digits = bytearray(tracks.OURS_LEN)
     t.ui.show(_SWIPE)
     await _swiped(t, stripe)
