@@ -75,12 +75,13 @@ class Terminal:
 
     def _render(self, marks, serial):
         """The bytes of a slip for kassette.flows.paper; what makes them is in memory for as long only."""
-        from kassette.flows import slips
-        from kassette.ui.slip import Slip
+        try:
+            from kassette.flows import slips
+            from kassette.ui.slip import Slip
 
-        slip = slips.make(self, Slip(self.texts, self.settings), marks, serial)
-        drop("kassette.flows.slips", "kassette.ui.slip", "kassette.codec.escpos")
-        return slip
+            return slips.make(self, Slip(self.texts, self.settings), marks, serial)
+        finally:
+            drop("kassette.flows.slips", "kassette.ui.slip", "kassette.codec.escpos")
 
     def open_stripe(self):
         """The stripe reader's driver, in memory only while somebody is to swipe. Raises Cancelled(802): no such reader."""
@@ -127,7 +128,7 @@ async def _live(t):
             except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
                 _start_uplink(t)  # what is there already goes out, and makes room
                 await _out_of_service(t, fault)
-        drop("kassette.flows.truth")
+        drop("kassette.flows.truth", "kassette.flows.recovery")
         if t.journal.batch != t.journal.keys.batch:  # a close whose slip may not be on paper
             t.paper.put(COPY | CLOSING, t.journal.batch_first - 1)
         _start_uplink(t)
@@ -316,7 +317,7 @@ async def _serve(t, key):
             await t.reader.release()
         except Fault as fault:
             t.reader_trouble = fault.code
-    drop("kassette.flows.desk", "kassette.flows.close")
+    drop("kassette.flows.desk", "kassette.flows.close", "kassette.flows.recovery")
 
 
 async def _flow(t, key):

@@ -1,11 +1,11 @@
 """Every text of the terminal: reads firmware/texts/texts.txt, builds texts.bin and glyphs.bin for the bundle.
 
-    texts.bin   count of numbers u16 | an offset u16 for each number, 0 for none | records
-    record      length u8 | fields, separated by 00h: cashier's four lines, customer's four; or one word of a slip
+    texts.bin   for each number from 0: offset u16, 0 for none, and length u8 of its record | records
+    record      fields, separated by 00h: cashier's four lines, customer's four; or one word of a slip
     field       20h..7Eh ASCII and 10h..14h icons; 80h.. a pair, 7 bits each: the index of a hanzi's glyph;
                 01h..0Ch a number: 1 + kind + 4 * place, kinds money, number, last four digits, time of day;
                 1Bh in front: large digits. The words of slips are GB 2312 instead of pairs, as the printer takes them.
-    glyphs.bin  6x8 glyphs of 20h..7Eh | 8x16 of 10h..7Eh | 12x24 of "-./0..9" | 16x16 hanzi; all MONO_VLSB
+    glyphs.bin  6x8 glyphs of 20h..7Eh | 12x24 of "-./0..9" | 8x16 of 10h..7Eh | 16x16 hanzi; all MONO_VLSB
 
 Run as a program it renews firmware/texts/glyphs.hex from the font package and prints what came out.
 """
@@ -126,19 +126,19 @@ def _record(text: Text, order: dict[str, int]) -> bytes:
         body = b"\0".join(encode(field, order) for field in text.cashier + text.customer)
     if len(body) > 255:
         raise BadText("%d %s: %d bytes" % (text.number, text.name, len(body)))
-    return bytes((len(body),)) + body
+    return body
 
 
 def texts_bin(texts: dict[int, Text]) -> bytes:
     """The texts by number."""
     order = {character: index for index, character in enumerate(screen_hanzi(texts))}
-    count = max(texts) + 1
-    offsets = [0] * count
+    table = bytearray(3 * (max(texts) + 1))
     body = b""
     for number, text in sorted(texts.items()):
-        offsets[number] = 2 + 2 * count + len(body)
-        body += _record(text, order)
-    return struct.pack("<%dH" % (count + 1), count, *offsets) + body
+        record = _record(text, order)
+        struct.pack_into("<HB", table, 3 * number, len(table) + len(body), len(record))
+        body += record
+    return bytes(table) + body
 
 
 def glyphs_bin(texts: dict[int, Text]) -> bytes:
@@ -147,8 +147,8 @@ def glyphs_bin(texts: dict[int, Text]) -> bytes:
     small, tall, large = fonts.art("font6x8"), fonts.art("font8x16"), fonts.art("font12x24")
     empty = fonts.from_rows(["." * 8] * 16)
     parts = [small[chr(code)].vlsb() for code in range(SMALL_FIRST, 0x7F)]
-    parts += [tall.get(chr(code), empty).vlsb() for code in range(TALL_FIRST, 0x7F)]
     parts += [large.get(character, blank).vlsb() for character in LARGE_DIGITS]
+    parts += [tall.get(chr(code), empty).vlsb() for code in range(TALL_FIRST, 0x7F)]
     parts += [fonts.hanzi()[character].vlsb() for character in screen_hanzi(texts)]
     return b"".join(parts)
 

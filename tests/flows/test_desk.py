@@ -4,7 +4,7 @@ from counter import LOST_BEFORE, UNKNOWN_DONE, Card, Counter
 
 from kassette.errors import CardLost
 from kassette.flows import desk, truth
-from kassette.flows.paper import COPY, Paper
+from kassette.flows.paper import COPY, SALE, Paper
 from kassette.flows.sale import sale
 
 
@@ -149,3 +149,35 @@ def test_a_slip_whose_record_can_not_be_read_does_not_hold_up_the_next():
         task.cancel()
 
     t.run(until_printed())
+
+
+def test_a_slip_for_which_no_memory_is_free_is_made_later_and_says_so():
+    t = Counter()
+    asked = []
+    printed = []
+
+    def slip(marks, serial):
+        asked.append((marks, serial, t.paper_under_test.trouble))
+        if len(asked) < 3:
+            raise MemoryError
+        return marks
+
+    class Printer:
+        async def print(self, slip):
+            printed.append(slip)
+
+    t.slip = slip
+    t.printer = Printer()
+    paper = t.paper_under_test = Paper(t.clock)
+    paper.put(SALE, 7)
+
+    async def until_printed():
+        task = asyncio.create_task(paper.print_forever(t))
+        while paper.waiting:
+            await t.clock.sleep_ms(500)
+        task.cancel()
+
+    t.run(until_printed())
+    assert asked == [(SALE, 7, 0), (SALE | 2, 7, 606), (SALE | 2, 7, 606)]
+    assert printed == [SALE | 2]  # late
+    assert paper.trouble == 0

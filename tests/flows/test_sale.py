@@ -9,7 +9,7 @@ def test_a_good_day():
     t = Counter()
     t.arrivals = [Card()]
     assert t.run(sale(t)) is None
-    assert t.effects == [11, 12, 13, "INTENT", "debit", "COMMITTED", 14, "beep 0", "slip 0"]
+    assert t.effects == [11, 12, "beep 3", "INTENT", "debit", "COMMITTED", 14, "beep 0", "slip 0"]
     assert t.till.open is None and t.till.next_slip == 2 and t.till.day_sum == 850
 
 
@@ -64,7 +64,7 @@ def test_a_card_that_leaves_while_it_is_read_is_asked_for_again():
     t.arrivals = [Card()]
     t.open_faults = [CardLost(110), None]
     assert t.run(sale(t)) is None
-    assert t.effects[:4] == [11, 12, 110, 13]
+    assert t.effects[:4] == [11, 12, 110, "beep 3"]
 
 
 def test_lost_before_the_commit_is_another_attempt_under_the_same_slip():

@@ -1,28 +1,58 @@
 """A panel that keeps what was drawn as text, and data files made in memory: the screen can be read on both runtimes.
 
-The glyph file is asked for an offset, the frame for a blit: the two together say which character lies where.
+Each glyph of its fonts carries its own number in its first column and its font's in the second, so a blit says what it draws.
 """
 
 from kassette.errors import Cancelled
 
-_TALL_AT = 95 * 6
-_LARGE_AT = _TALL_AT + 111 * 16
-_HANZI_AT = _LARGE_AT + 13 * 36
+_FONTS = (
+    (95, 6, 1, 32),
+    (13, 12, 3, 45),
+    (111, 8, 2, 16),
+    (10, 16, 2, 0),
+)  # glyphs, width, bytes a column, the first one
+_SMALL = 0
 _HANZI = "零一二三四五六七八九"
 
 
 def texts_bin(records):
     """texts.bin of {number: fields as bytes, or one word}."""
-    count = max(records) + 1
-    table = bytearray(2 + 2 * count)
+    table = bytearray(3 * (max(records) + 1))
     body = b""
-    table[:2] = count.to_bytes(2, "little")
     for number in sorted(records):
         fields = records[number]
         record = fields if isinstance(fields, bytes) else b"\0".join(fields)
-        table[2 + 2 * number : 4 + 2 * number] = (len(table) + len(body)).to_bytes(2, "little")
-        body += bytes([len(record)]) + record
+        place = (len(table) + len(body)).to_bytes(2, "little")
+        table[3 * number : 3 * number + 3] = place + bytes([len(record)])
+        body += record
     return bytes(table) + body
+
+
+def glyphs_bin():
+    """glyphs.bin of fonts that only `_character` can read."""
+    out = b""
+    for font, (count, width, rows, first) in enumerate(_FONTS):
+        for i in range(count):
+            out += bytes([first + i, font + 1]) + bytes(width * rows - 2)
+    return out
+
+
+def _column(cell, x):
+    return sum([(cell.pixel(x, y) or 0) << y for y in range(8)])
+
+
+def _characters(cell):
+    """(x, character) of each glyph in what is blitted: a line of small ones, or one of another font."""
+    x = 0
+    while cell.pixel(x, 0) is not None:
+        number, font = _column(cell, x), _column(cell, x + 1)
+        if font > len(_FONTS):  # dark on light, as the digits of an error are
+            number, font = number ^ 0xFF, font ^ 0xFF
+        font -= 1
+        yield x, _HANZI[number] if font == len(_FONTS) - 1 else chr(number)
+        if font != _SMALL:
+            return
+        x += _FONTS[_SMALL][1]
 
 
 class DataFile:
@@ -42,31 +72,6 @@ class DataFile:
         return len(data)
 
 
-class GlyphFile:
-    """Every glyph is blank; `character` is the one that was read last."""
-
-    def __init__(self):
-        self._at = 0
-
-    def seek(self, at):
-        self._at = at
-
-    def readinto(self, buffer):
-        for i in range(len(buffer)):
-            buffer[i] = 0
-        return len(buffer)
-
-    @property
-    def character(self):
-        if self._at < _TALL_AT:
-            return chr(32 + self._at // 6)
-        if self._at < _LARGE_AT:
-            return chr(16 + (self._at - _TALL_AT) // 16)
-        if self._at < _HANZI_AT:
-            return chr(45 + (self._at - _LARGE_AT) // 36)
-        return _HANZI[(self._at - _HANZI_AT) // 32]
-
-
 class FakePanel:
     """`display` for the panel's classes, and `open_data` for its texts. `text` is what `show` made visible."""
 
@@ -76,7 +81,7 @@ class FakePanel:
         self.text = ""
         self.cells = []  # (y, x, character)
         self.boxes = []  # of the last page: rectangles filled
-        self.glyphs = GlyphFile()
+        self.glyphs = DataFile(glyphs_bin())
         self.texts = DataFile(texts_bin(records))
 
     def open_data(self, name):
@@ -90,7 +95,7 @@ class FakePanel:
         self.boxes.append((x, y, width, height))
 
     def blit(self, cell, x, y, key=-1):
-        self.cells.append((y, x, self.glyphs.character))
+        self.cells += [(y, x + i, character) for i, character in _characters(cell)]
 
     def show(self):
         self.shows += 1

@@ -18,10 +18,11 @@ CLOSING = 32
 _LATE = const(2)
 _RETRY_MS = const(2000)
 _JOBS = const(32)
+_E_MEMORY = const(606)
 
 
 class Paper:
-    """`trouble` is 0 or the code of what keeps the printer from printing (601 to 604), or a slip from being made (4xx)."""
+    """`trouble` is 0 or the code of what keeps the printer from printing (601 to 604), or a slip from being made (4xx, 606)."""
 
     def __init__(self, clock):
         self._jobs = []  # (marks, serial of the record that ended the attempt)
@@ -57,15 +58,24 @@ class Paper:
                 self.trouble = fault.code
                 self._jobs.pop(0)
                 continue
+            except (
+                MemoryError,
+                ImportError,
+            ):  # nothing hangs on a slip. A look-up that finds no memory finds no module
+                await self._put_off(t, _E_MEMORY)
+                continue
             try:
                 await t.printer.print(slip)
             except Fault as fault:
-                if fault.code != self.trouble:
-                    log("paper", fault.code)
-                self.trouble = fault.code
-                self._jobs = [(marks | _LATE, serial) for marks, serial in self._jobs]
-                await t.clock.sleep_ms(_RETRY_MS)
+                await self._put_off(t, fault.code)
             else:
                 self.trouble = 0
                 if (marks, serial) in self._jobs:
                     self._jobs.remove((marks, serial))
+
+    async def _put_off(self, t, code):
+        if code != self.trouble:
+            log("paper", code)
+        self.trouble = code
+        self._jobs = [(marks | _LATE, serial) for marks, serial in self._jobs]
+        await t.clock.sleep_ms(_RETRY_MS)

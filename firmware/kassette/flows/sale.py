@@ -11,14 +11,13 @@ from kassette.errors import CardLost, CommitUnknown, Fault
 from kassette.flows import book
 from kassette.flows.paper import SALE
 from kassette.flows.present import present, print_settled
-from kassette.flows.recovery import hunt, resolve
 from kassette.policy import limits
 
 _CONFIRM = const(11)
 _TAP = const(12)
-_HOLD = const(13)
 _PAID = const(14)
 _E_LOST = const(110)
+_CLICK = const(3)  # a sound of kassette.ui.panel
 _ATTEMPTS = const(5)
 
 
@@ -45,7 +44,9 @@ async def charge(t, amount):
         limits.check_card(card.flags, card.card_class, card.expiry, t.wall.now())  # 3. state, expiry, class, balance
         limits.check_balance(card.balance, amount)
         slip = slip or t.till.next_slip
-        t.ui.show(_HOLD, amount)
+        t.ui.beep(
+            _CLICK
+        )  # the card is found: a screen drawn now would keep it in the field for longer than the sale does
         serial, record = book.intend(t, slip, attempt, amount)  # 4. on flash before the card is touched
         balance = card.balance - amount
         outcome = await _debit(t, serial, slip, record, amount)  # 5. committed, not, or unresolved; 6. journalled
@@ -71,10 +72,12 @@ async def _debit(t, serial, slip, record, amount):
         await card.debit(record, amount)
         verdict = records.COMMITTED
     except CommitUnknown as fault:
-        verdict = await hunt(t)
+        from kassette.flows import recovery  # seldom needed, 1.4 kB
+
+        verdict = await recovery.hunt(t)
         if verdict == records.UNRESOLVED:
             book.leave_open(t, serial, slip, fault.code)
-            outcome, verdict = await resolve(t, serial, slip, amount)
+            outcome, verdict = await recovery.resolve(t, serial, slip, amount)
             return outcome if verdict == records.COMMITTED else 0
     except CardLost:
         verdict = records.NOT_DEBITED

@@ -6,7 +6,6 @@ from kassette.codec import records
 from kassette.errors import Cancelled, Fault
 from kassette.flows import book
 from kassette.flows.paper import SALE, TRUTH
-from kassette.flows.recovery import resolve
 from kassette.wallclock import civil
 
 _DECIDED = const(18)  # the screen of decision n is this plus n
@@ -32,6 +31,8 @@ async def report(t):
     for attempt in undecided:
         if not till.find(attempt[0]):
             continue  # the card of the one before has proven this one too
+        from kassette.flows.recovery import resolve
+
         try:
             outcome, verdict = await resolve(t, *attempt[:3])
             if verdict == records.COMMITTED:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 SMALL = 6
 TALL = 8
 LARGE = 12
-_TALL_AT = const(95 * 6)
-_LARGE_AT = const(95 * 6 + 111 * 16)
-_HANZI_AT = const(95 * 6 + 111 * 16 + 13 * 36)
+_LARGE_AT = const(95 * 6)
+_TALL_AT = const(95 * 6 + 13 * 36)
+_HANZI_AT = const(95 * 6 + 13 * 36 + 111 * 16)
 _WIDTH = const(128)
 _BIG = const(0x1B)  # in front of a field: an amount in large digits
 
@@ -32,7 +32,7 @@ class Screen:
         view = memoryview(self._cell)
         self._cells = []
         self._views = []
-        for w, h in ((6, 8), (8, 16), (12, 24), (16, 16)):
+        for w, h in ((8, 16), (12, 24), (16, 16)):
             self._cells.append(FrameBuffer(self._cell, w, h, MONO_VLSB))
             self._views.append(view[: w * h >> 3])
 
@@ -42,8 +42,10 @@ class Screen:
     def show(self) -> None:
         self._display.show()
 
-    def write(self, text: bytes, x: int, y: int, font: int = TALL) -> int:
-        """Draw a filled field from (x, y) to the right, hanzi only beside TALL and LARGE. Returns the next x."""
+    def write(self, text: bytes, x: int, y: int, font: int = TALL) -> None:
+        """Draw a filled field from (x, y) to the right, hanzi only beside TALL and LARGE."""
+        if font == SMALL:
+            return self._write_small(text, x, y)
         i = 0
         while i < len(text):
             c = text[i]
@@ -51,21 +53,30 @@ class Screen:
             if c > 127:
                 c = (c & 127) << 7 | text[i] & 127
                 i += 1
-                self._draw(3, _HANZI_AT + 32 * c, x, y + (font == LARGE) * 6)
+                self._texts.glyph(_HANZI_AT + 32 * c, self._views[2])
+                self._blit(2, x, y + (font == LARGE) * 6)
                 x += 16
-            elif font == SMALL:
-                self._draw(0, 6 * (c - 32), x, y)
-                x += 6
             elif font == TALL:
-                self._draw(1, _TALL_AT + 16 * (c - 16), x, y)
+                self._texts.glyph(_TALL_AT + 16 * (c - 16), self._views[0])
+                self._blit(0, x, y)
                 x += 8
             else:
-                self._draw(2, _LARGE_AT + 36 * (c - 45), x, y)
+                at = _LARGE_AT + 36 * (c - 45)
+                self._views[1][:] = self._texts.fonts[at : at + 36]
+                self._blit(1, x, y)
                 x += 12
-        return x
 
-    def _draw(self, cell: int, at: int, x: int, y: int) -> None:
-        self._texts.glyph(at, self._views[cell])
+    def _write_small(self, text, x, y):
+        """A glyph is one row of six bytes, so a line is its glyphs one behind the other: one blit for all of it."""
+        if not text:
+            return
+        fonts = self._texts.fonts
+        line = bytearray(6 * len(text))
+        for i, c in enumerate(text):
+            line[6 * i : 6 * i + 6] = fonts[6 * c - 192 : 6 * c - 186]
+        self._display.frame.blit(FrameBuffer(line, len(line), 8, MONO_VLSB), x, y, 0)
+
+    def _blit(self, cell, x, y):
         self._display.frame.blit(self._cells[cell], x, y, 0)
 
     def centre(self, text: bytes, y: int, font: int = TALL) -> None:
@@ -85,10 +96,10 @@ class Screen:
             frame = self._display.frame
             frame.fill_rect(0, 0, 28, 16, 1)
             for i, digit in enumerate(b"%d" % code):
-                self._texts.glyph(_TALL_AT + 16 * (digit - 16), self._views[1])
+                self._texts.glyph(_TALL_AT + 16 * (digit - 16), self._views[0])
                 for k in range(16):
                     self._cell[k] ^= 0xFF
-                frame.blit(self._cells[1], 2 + 8 * i, 0)
+                frame.blit(self._cells[0], 2 + 8 * i, 0)
             self.write(first, 32, 0)
         else:
             self.centre(first, 0)

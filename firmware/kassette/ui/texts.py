@@ -1,4 +1,6 @@
-"""Texts and glyphs by number, read from the bundle's data files when they are drawn: none of them lives in RAM.
+"""Texts and glyphs by number, read from the bundle's data files when they are drawn.
+
+Only the small font and the large digits live in RAM, 1 kB: on a page most glyphs are theirs, and a read costs more than a blit.
 
 Written by host_tools/kassette_host/texts.py, which documents both formats.
 """
@@ -9,6 +11,7 @@ from kassette import money
 
 _BUG = const(999)  # the largest number; shown in place of a text that isn't there
 _RECORD_LEN = const(256)
+_FONTS_LEN = const(95 * 6 + 13 * 36)
 _FIELDS_PAGE = const(4)
 
 _MONEY = const(0)
@@ -17,12 +20,14 @@ _TIME = const(3)
 
 
 class Texts:
-    """`open_data` is the board's: it opens a data file of the bundle by name."""
+    """`open_data` is the board's: it opens a data file of the bundle by name. `fonts`: the beginning of glyphs.bin."""
 
     def __init__(self, open_data):
         self._texts = open_data("texts.bin")
         self._glyphs = open_data("glyphs.bin")
         self._record = bytearray(_RECORD_LEN)
+        self.fonts = memoryview(bytearray(_FONTS_LEN))
+        self.glyph(0, self.fonts)
 
     def _read(self, at: int, length: int):
         view = memoryview(self._record)[:length]
@@ -32,12 +37,11 @@ class Texts:
 
     def record(self, number: int) -> bytes:
         """All of a text, fields separated by 00h: two reads."""
-        head = self._read(2 + 2 * min(number, _BUG), 2)
+        head = self._read(3 * min(number, _BUG), 3)
         at = head[0] | head[1] << 8
         if not at:
             return self.record(_BUG)
-        length = self._read(at, 1)[0]
-        return bytes(self._read(at + 1, length))
+        return bytes(self._read(at, head[2]))
 
     def page(self, number: int, is_customer: bool) -> list:
         """The four lines of the cashier's or the customer's page; a text without a customer's page has one page."""
