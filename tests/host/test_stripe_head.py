@@ -1,23 +1,17 @@
-"""The virtual head: its bytes are those of an ESP32's I2S port, its stripes those of real cards.
-
-Bit streams and texts of real cards are read from a folder `shared/magstripe` beside the project, or from KASSETTE_STRIPES: the
-tests of github.com/Induct-ie/magstripe-rs and the .mag files of github.com/zacharyweiss/magspoof_flipper.
-"""
+"""The virtual head: its bytes are those of an ESP32's I2S port, its stripes those of real cards."""
 
 import asyncio
 import json
-import os
-import pathlib
 import random
 from array import array
 
 import flux
 import pytest
-from conftest import ROOT
 from vclock import VirtualClock
 
 from kassette.codec import swipe, tracks
 from kassette.drivers.stripe import Stripe
+from kassette_host import ROOT
 from kassette_host.cards import stripe as card
 from kassette_host.virtual import stripe_head as head
 from kassette_host.virtual.stripe_head import Hand, Wear
@@ -124,13 +118,7 @@ def test_the_driver_counts_what_the_head_played():
 # --- things that nobody here made
 
 
-def others():
-    """The folder with real cards, or skip."""
-    places = [os.environ.get("KASSETTE_STRIPES"), *[parent / "shared/magstripe" for parent in ROOT.parents]]
-    for place in places:
-        if place and pathlib.Path(place).is_dir():
-            return pathlib.Path(place)
-    pytest.skip("no shared/magstripe beside the project: see the docstring")
+_VECTORS = json.loads((ROOT / "tests/vectors/stripe_tracks.json").read_text())
 
 
 def decoded(stripe, hand):
@@ -144,35 +132,29 @@ def decoded(stripe, hand):
     return found
 
 
+def verdict_on(stripe, track):
+    """What the firmware makes of one track of a clean swipe: (verdict, digits)."""
+    steps = head.intervals(head.swipe(stripe, Hand(), Wear(), random.Random(1))[track])
+    digits = bytearray(tracks.OURS_LEN)
+    heads = [(array("H", steps), len(steps))]
+    verdict, _ = swipe.read(heads, bytearray(1500), bytearray(tracks.TEXT_LEN), digits, ISSUER)
+    return verdict, digits
+
+
 @pytest.mark.parametrize("is_backward", (False, True))
-def test_bit_streams_of_real_cards(is_backward):
-    cards = json.loads((others() / "magstripe_rs_real_card.json").read_text())["cards"]
-    assert len(cards) == 3
-    for real in cards:
-        bits = [1 - (byte >> i & 1) for byte in real["bytes"] for i in range(7, -1, -1)][: real["bits"]]
-        stripe = {2: head.flux(bits, 2)}
-        found = decoded(stripe, Hand(30, 60, is_backward=is_backward))[2]
-        assert found.strip(";?") == real["decoded"]
-        steps = head.intervals(head.swipe(stripe, Hand(), Wear(), random.Random(1))[2])
-        heads = [(array("H", steps), len(steps))]
-        verdict, _ = swipe.read(heads, bytearray(600), bytearray(tracks.TEXT_LEN), bytearray(28), ISSUER)
-        assert verdict == tracks.FOREIGN
+@pytest.mark.parametrize("real", _VECTORS["bits"], ids=lambda real: real["text"])
+def test_bit_streams_of_real_cards(real, is_backward):
+    bits = [int(bit) for bit in "0" * real["zeros_before"] + real["bits"] + "0" * real["zeros_after"]]
+    stripe = {2: head.flux(bits, 2)}
+    assert decoded(stripe, Hand(30, 60, is_backward=is_backward))[2] == real["text"]
+    assert verdict_on(stripe, 2)[0] == tracks.FOREIGN
 
 
-def test_published_tracks_of_payment_cards():
-    read = 0
-    for path in sorted(others().glob("*.mag")):
-        lines = dict(line.split(": ", 1) for line in path.read_text().splitlines() if line.startswith("Track"))
-        for name, text in lines.items():
-            track, text = int(name[6]), text.strip()
-            if not text or (track == 2 and not text.strip(";?=").replace("=", "").isdigit()):
-                continue  # a template with letters in track 2
-            stripe = head.stripe({track: text})
-            assert decoded(stripe, Hand(20, 70))[track] == text
-            steps = head.intervals(head.swipe(stripe, Hand(), Wear(), random.Random(1))[track])
-            heads = [(array("H", steps), len(steps))]
-            digits = bytearray(28)
-            verdict, _ = swipe.read(heads, bytearray(1500), bytearray(tracks.TEXT_LEN), digits, ISSUER)
-            assert verdict == tracks.BANK and not any(digits)
-            read += 1
-    assert read >= 5
+@pytest.mark.parametrize("is_backward", (False, True))
+@pytest.mark.parametrize("sample", _VECTORS["texts"], ids=lambda sample: sample["text"][:12])
+def test_published_tracks_of_payment_cards(sample, is_backward):
+    track, text = sample["track"], sample["text"]
+    stripe = head.stripe({track: text})
+    assert decoded(stripe, Hand(20, 70, is_backward=is_backward))[track] == text
+    verdict, digits = verdict_on(stripe, track)
+    assert verdict == tracks.BANK and not any(digits)
