@@ -13,7 +13,7 @@ from rich.table import Table
 from kassette_host import ROOT
 from kassette_host.demo.shop import DemoShop
 from kassette_host.sim.cashier import PAID_SALE, Cashier
-from kassette_host.sim.machine import put_in_build
+from kassette_host.sim.starter import put_in_build
 
 _CHANNEL = 255
 _STEP_MS = 40  # between two looks within a sale

@@ -9,13 +9,12 @@ import inspect
 import hal_bodies
 import pytest
 from bench_on_unix import STANDINS, BenchOnUnix, lay_out
-from conftest import ROOT
 from hal_peer import Peer, behind_panel
 from loud_server import LoudServer
 
 from kassette import hal
-from kassette_host import bundle
-from kassette_host.sim import machine, wire
+from kassette_host import ROOT, bundle
+from kassette_host.sim import machine, starter, wire
 from kassette_host.sim.bench import JOURNAL_SIZE, chip_size
 from kassette_host.virtual.nor import NorChip
 
@@ -35,8 +34,8 @@ run(Board([int(size) for size in sizes], relay.encode(), int(build_time), None),
 def on_sim(folder):
     """What each body said on the simulated board."""
     server = LoudServer(folder)
-    machine.prepare_process()
-    machine.put_in_build("contract_main.py", (_SIM_MAIN % (_PATHS, str(folder))).encode())
+    starter.prepare_process()
+    starter.put_in_build("contract_main.py", (_SIM_MAIN % (_PATHS, str(folder))).encode())
     terminal = machine.VirtualTerminal(NorChip(chip_size(JOURNAL_SIZE)), JOURNAL_SIZE, 1, ("127.0.0.1", server.port))
     terminal.main = "contract_main.py"
     terminal.heap = "8m"

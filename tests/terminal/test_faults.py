@@ -5,7 +5,7 @@ import pytest
 
 from kassette_host import provision
 from kassette_host.sim import bench as bench_module
-from kassette_host.sim import machine, wire
+from kassette_host.sim import starter, wire
 from kassette_host.sim.cashier import IDLE, PAID, PAID_SALE, TAP
 from kassette_host.virtual.faults import TO_CHIP, TO_HOST
 from kassette_host.virtual.nor import SECTOR
@@ -85,7 +85,7 @@ def test_the_other_slot_is_taken_when_one_bundle_is_damaged(cold):
 def test_a_firmware_that_restarts_before_it_is_idle_is_given_up(cold):
     lines = "import sys", "from sim import hostlink", "hostlink.connect(sys.argv[1].encode())"
     source = "\n".join((*lines, "hostlink.say('again')", "hostlink.restart()"))
-    machine.put_in_build("restless_main.py", source.encode())
+    starter.put_in_build("restless_main.py", source.encode())
     cold.terminal.main = "restless_main.py"
     with pytest.raises(wire.FirmwareGone, match="E999"):
         cold.terminal.power_on()

@@ -12,7 +12,8 @@ from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.demo.plan import CARDS
 from kassette_host.provision import TerminalShare, terminal_share
 from kassette_host.sim import bench, wire
-from kassette_host.sim.machine import VirtualTerminal, prepare_process
+from kassette_host.sim.machine import VirtualTerminal
+from kassette_host.sim.starter import prepare_process
 from kassette_host.virtual.desfire import DesfireCard, activate
 from kassette_host.virtual.nor import NorChip
 

@@ -28,7 +28,7 @@ from kassette_host.shop.slips import SlipTray
 from kassette_host.shop.terminal import CounterTerminal, RealReader
 from kassette_host.sim import wire
 from kassette_host.sim.bench import chip_size, load_program
-from kassette_host.sim.machine import prepare_process
+from kassette_host.sim.starter import prepare_process
 from kassette_host.virtual.desfire import DesfireCard
 from kassette_host.virtual.nor import SECTOR, NorChip
 

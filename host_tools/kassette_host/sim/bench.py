@@ -8,8 +8,11 @@ from typing import TextIO
 
 from kassette_host import BUILD, bundle, journal, provision
 from kassette_host.pki import Pki
-from kassette_host.sim import machine, wire
+from kassette_host.sim import wire
 from kassette_host.sim.cashier import Cashier
+from kassette_host.sim.flash import offsets
+from kassette_host.sim.machine import VirtualTerminal
+from kassette_host.sim.starter import prepare_process
 from kassette_host.virtual.desfire import DesfireCard
 from kassette_host.virtual.nor import SECTOR, NorChip, NorPartition
 from kassette_host.virtual.pn532_pty import PUBLIC_MASTERS, demo_card
@@ -17,16 +20,6 @@ from kassette_host.virtual.pn532_pty import PUBLIC_MASTERS, demo_card
 TERMINAL = 0x4B530001
 JOURNAL_ID = 1
 JOURNAL_SIZE = 64 * SECTOR
-
-
-def offsets(journal_size: int) -> dict[int, tuple[int, int]]:
-    """Partition number -> (offset, size) on the simulated chip."""
-    at = 0
-    found = {}
-    for number, size in sorted((machine.SIZES | {wire.JOURNAL: journal_size}).items()):
-        found[number] = at, size
-        at += size
-    return found
 
 
 def install(chip: NorChip, share: provision.TerminalShare, journal_size: int) -> None:
@@ -81,7 +74,7 @@ def share(port: int = 8443) -> provision.TerminalShare:
 def _keyed_image(journal_size: int) -> bytes:
     chip = NorChip(chip_size(journal_size))
     install(chip, share(), journal_size)
-    machine.prepare_process()
+    prepare_process()
     return chip.image()
 
 
@@ -103,7 +96,7 @@ class Bench:
             self.chip.memory[:] = image
         else:
             load_program(self.chip, journal_size)
-        self.terminal = machine.VirtualTerminal(self.chip, journal_size, seed, None, trace_file)
+        self.terminal = VirtualTerminal(self.chip, journal_size, seed, None, trace_file)
         self.terminal.relay.is_up = False
         self.cashier = Cashier(self.terminal)
         self.cards = [demo_card(bytes.fromhex("04%012x" % (0x112233440000 + n))) for n in range(cards)]

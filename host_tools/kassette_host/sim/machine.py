@@ -4,17 +4,17 @@ The script that drives it (a test, the demo, the counter page) presses keys, tap
 between two calls the firmware stands still.
 """
 
-import os
 import random
-import struct
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import TextIO, TypeVar
 
-from kassette_host import BUILD, ROOT, bundle
+from kassette_host import bundle
 from kassette_host.sim import wire
+from kassette_host.sim.flash import FlashPort
 from kassette_host.sim.power import Plug, PowerCut
 from kassette_host.sim.relay import Relay
+from kassette_host.sim.stripe_slot import StripeSlot
 from kassette_host.sim.timeline import Port, Timeline
 from kassette_host.sim.trace import Trace
 from kassette_host.virtual.display import VirtualSSD1306
@@ -22,12 +22,8 @@ from kassette_host.virtual.keypad import VirtualKeypad
 from kassette_host.virtual.nor import NorChip
 from kassette_host.virtual.pn532 import VirtualPN532
 from kassette_host.virtual.printer import VirtualPrinter
-from kassette_host.virtual.stripe_head import RATE_HZ, blocks
 
-SIZES = {wire.SETTINGS: 8 * 4096, wire.RATCHET: 4 * 4096, wire.BUNDLE_A: 192 * 1024, wire.BUNDLE_B: 192 * 1024}
 T = TypeVar("T")
-_PROGRAM_US = 500  # page program, typical (devices.md 6.1: 0.4 to 0.7 ms)
-_ERASE_US = 45_000  # sector erase, typical
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
 _HEAP = "128k"  # of the firmware's process, as on the chip
 _HEAP_WITH_STRIPE = "144k"
@@ -35,26 +31,6 @@ _LAST_LINES = 12
 _STILLBORN = 5  # lives that end before they were idle, until nobody tries again
 _KEY_HOLD_MS = 60
 _KEY_GAP_MS = 60
-_SAMPLES_LEN = 512  # bytes of the stripe's heads in one message: boards/sim/stripe_port.py
-
-
-def prepare_process() -> None:
-    """Put what the firmware's process starts from, before its bundle is mounted, into the build folder."""
-    for name, source in (
-        ("shared/bundle_vfs", ROOT / "boards/shared/bundle_vfs.py"),
-        ("sim/hostlink", ROOT / "boards/sim/hostlink.py"),
-    ):
-        put_in_build(name + ".mpy", bundle.compile_one("/" + name, source))
-    put_in_build("main.py", (ROOT / "boards/sim/main.py").read_bytes())
-
-
-def put_in_build(name: str, content: bytes) -> None:
-    """Write a file of the process at once: another terminal may be starting from it."""
-    target = BUILD / "sim" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".%d" % os.getpid())
-    partial.write_bytes(content)
-    partial.replace(target)
 
 
 class VirtualTerminal:
@@ -72,12 +48,7 @@ class VirtualTerminal:
         self.trace = Trace(trace_file)
         self.plug = Plug()
         self.flash = flash
-        self.sizes = dict(sorted((SIZES | {wire.JOURNAL: journal_size}).items()))
-        self._partitions = {}
-        at = 0
-        for number, size in self.sizes.items():
-            self._partitions[number] = flash.partition(at, size)
-            at += size
+        self._flash_port = FlashPort(flash, journal_size, self.timeline)
         flash.on_event = self.plug.event
         flash.tear = -1
         self.relay = Relay(target)
@@ -90,8 +61,6 @@ class VirtualTerminal:
         self.tone_hz = 0
         self.led = 0
         self.lives = 0
-        self.stripe_tracks: tuple[int, ...] = ()  # the tracks that the stripe reader's heads see; empty: there is none
-        self.is_stripe_sampled = False  # by the firmware: it listens only while somebody is to swipe
         self._deliveries: deque[tuple[int, bytes]] = deque()
         self._process: wire.FirmwareProcess | None = None
         self._net_ready = False
@@ -100,6 +69,7 @@ class VirtualTerminal:
         self.printer = VirtualPrinter(self._port(wire.PRINTER))
         self.reader = VirtualPN532(self._port(wire.READER))
         self.reader.on_card_frame = self._card_frame
+        self.slot = StripeSlot(self.timeline, self.deliver, self._forget_samples)
 
     # --- power
 
@@ -121,7 +91,7 @@ class VirtualTerminal:
         raise wire.FirmwareGone("E999 the firmware restarted %d times before it was idle: it stays off" % _STILLBORN)
 
     def _begin(self) -> wire.FirmwareProcess:
-        arguments = [self.relay.name, str(self.build_time), *map(str, self.sizes.values())]
+        arguments = [self.relay.name, str(self.build_time), *self._sizes()]
         self.lives += 1
         self.trace.note(self.timeline.now_us, "power on")
         self.reader.power_cycle()
@@ -129,6 +99,9 @@ class VirtualTerminal:
         process = self._process = wire.FirmwareProcess(arguments, self.heap, self.main)
         self._register(process)
         return process
+
+    def _sizes(self) -> list[str]:
+        return [str(partition.size) for partition in self._flash_port.partitions.values()]
 
     def power_off(self) -> None:
         """Pull the plug. A flash operation in progress has been torn before, by the event that pulled it."""
@@ -139,7 +112,7 @@ class VirtualTerminal:
         self._deliveries.clear()
         self.reader.power_off()
         self.relay.drop()
-        self.is_stripe_sampled = False
+        self.slot.power_off()
         self.tone_hz = 0
         self.led = 0
 
@@ -262,22 +235,18 @@ class VirtualTerminal:
 
     def _register(self, process: wire.FirmwareProcess) -> None:
         process.on_idle = self.timeline.advance
-        process.handlers = {
+        process.handlers = self._flash_port.handlers() | {
             wire.TIME: lambda channel, body: self.timeline.advance(int.from_bytes(body, "little")),
             wire.WRITE: self._write,
             wire.PIN_OUT: self._pin_out,
             wire.COLUMNS: lambda channel, body: bytes([self.keypad.low_columns()]),
             wire.BAUD: self._baud,
             wire.TONE: self._tone,
-            wire.FLASH_READ: self._flash_read,
-            wire.FLASH_PROGRAM: self._flash_program,
-            wire.FLASH_ERASE: self._flash_erase,
-            wire.FLASH_BLANK: self._flash_blank,
             wire.RANDOM: lambda channel, body: self.random.randbytes(body[0]),
             wire.SAY: self._say,
             wire.LINK_UP: lambda channel, body: bytes([self.relay.is_up]),
             wire.RESTART: self._restart,
-            wire.SAMPLE: self._sample,
+            wire.SAMPLE: self.slot.sample,
         }
 
     def _write(self, channel: int, data: bytes) -> None:
@@ -315,12 +284,6 @@ class VirtualTerminal:
         self.trace.note(self.timeline.now_us, "log " + line)
         self.on_log(line)
 
-    def _sample(self, channel: int, body: bytes) -> bytes:
-        self.is_stripe_sampled = bool(body[0] and self.stripe_tracks)
-        if not self.is_stripe_sampled:  # what its heads still had to say has nobody to hear it
-            self._deliveries = deque(entry for entry in self._deliveries if entry[0] < wire.STRIPE)
-        return bytes([len(self.stripe_tracks)])
-
     def _restart(self, channel: int, body: bytes) -> None:
         raise _Restart
 
@@ -328,38 +291,17 @@ class VirtualTerminal:
         self.trace.frame(self.timeline.now_us, "card", direction, data)
         self.plug.event("card")
 
-    # --- flash
-
-    def _flash_read(self, partition: int, body: bytes) -> bytes:
-        at, length = struct.unpack("<II", body)
-        buffer = bytearray(length)
-        self._partitions[partition].read(at, buffer)
-        return bytes(buffer)
-
-    def _flash_program(self, partition: int, body: bytes) -> bytes:
-        self._partitions[partition].program(int.from_bytes(body[:4], "little"), body[4:])
-        return self._flash_done(_PROGRAM_US)
-
-    def _flash_erase(self, partition: int, body: bytes) -> bytes:
-        self._partitions[partition].erase(int.from_bytes(body, "little"))
-        return self._flash_done(_ERASE_US)
-
-    def _flash_done(self, took_us: int) -> bytes:
-        self.timeline.advance(self.timeline.now_us + took_us)
-        return struct.pack("<BQ", 0, self.timeline.now_us)
-
-    def _flash_blank(self, partition: int, body: bytes) -> bytes:
-        at, length = struct.unpack("<II", body)
-        return bytes([self._partitions[partition].is_blank(at, length)])
-
     def partition(self, number: int):
         """One partition of the flash, as the firmware sees it."""
-        return self._partitions[number]
+        return self._flash_port.partitions[number]
 
     @property
     def printed(self) -> str:
         """What the firmware's process printed by itself in this life: nothing, unless something went wrong."""
         return self._process.printed if self._process else ""
+
+    def _forget_samples(self) -> None:
+        self._deliveries = deque(entry for entry in self._deliveries if entry[0] < wire.STRIPE)
 
     def deliver(self, channel: int, data: bytes) -> None:
         """Bytes for the firmware on any channel of the wire; they reach it when it is idle next."""
@@ -388,25 +330,12 @@ class VirtualTerminal:
 
     def fit_stripe_reader(self, *tracks: int) -> None:
         """Give the terminal a stripe reader with a head for each of these tracks, and the heap that its program asks for."""
-        self.stripe_tracks = tracks
+        self.slot.tracks = tracks
         self.heap = _HEAP_WITH_STRIPE
 
     def swipe(self, seen: dict[int, list[int]]) -> bool:
-        """Drag a stripe through the slot: track -> samples of its transitions (`virtual.stripe_head.swipe`).
-
-        It takes the time that it takes. False: the firmware doesn't listen, and the swipe goes by.
-        """
-        if not self.is_stripe_sampled:
-            return False
-        step_us = _SAMPLES_LEN * 8 * 1_000_000 // RATE_HZ
-        rng = random.Random(self.timeline.now_us)
-        for i, heads in enumerate(blocks(seen, self.stripe_tracks, rng, _SAMPLES_LEN)):
-            self.timeline.call_later((i + 1) * step_us, self._play, heads, self.lives)
-        return True
-
-    def _play(self, heads: list[bytes], life: int) -> None:
-        if self.is_stripe_sampled and life == self.lives:
-            self._deliveries.extend((wire.STRIPE + i, data) for i, data in enumerate(heads))
+        """Drag a stripe through the slot; see `StripeSlot.swipe`."""
+        return self.slot.swipe(seen)
 
 
 class _Restart(Exception):
