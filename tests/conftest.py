@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import os
 import pathlib
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "boards"), str(ROOT / "tests/terminal")]
-MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
 _HANG_S = 240
 
 
@@ -60,6 +58,7 @@ def anyio_backend():
 def postgres():
     """A PostgreSQL server: `database()` gives the URL of a new, empty database."""
     from postgres import Server, binary
+    from tools import need
 
     need(binary("initdb"), "postgresql")
     server = Server()
@@ -76,6 +75,8 @@ class MicroPythonFile(pytest.File):
 
 class MicroPythonItem(pytest.Item):
     def runtest(self):
+        from tools import MICROPYTHON
+
         command = [MICROPYTHON, "-X", "heapsize=8m", "tests/mp_run.py", str(self.path.relative_to(ROOT))]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_HANG_S)
         if done.returncode:
@@ -86,14 +87,3 @@ class MicroPythonItem(pytest.Item):
 
     def reportinfo(self):
         return self.path, None, "%s on MicroPython" % self.path.name
-
-
-def need(tool: str, package: str) -> None:
-    """Skip a test whose tool is missing, naming the package that brings it; under CI=true that is a failure."""
-    import shutil
-
-    if shutil.which(tool) is None:
-        text = "%s is missing: apt-get install %s" % (tool, package)
-        if os.environ.get("CI") == "true":
-            pytest.fail(text)
-        pytest.skip(text)

@@ -5,10 +5,10 @@ import pathlib
 import re
 
 import pytest
-from conftest import need
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from shop_process import HANG_S, ShopProcess
+from tools import need
 
 pytestmark = pytest.mark.browser
 

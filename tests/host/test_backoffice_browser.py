@@ -1,9 +1,9 @@
 """An open page of the back office in Chromium: it fits a phone, and shows a sale without being reloaded."""
 
 import pytest
-from conftest import need
 from ledger_world import START, Card
 from playwright.sync_api import sync_playwright
+from tools import need
 from uploads import body, journal_till, raw_slots
 
 from kassette_host.backoffice import register

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MICROPYTHON, ROOT
+from tools import MICROPYTHON
 
-from kassette_host import bundle
+from kassette_host import ROOT, bundle
 from kassette_host.link import where
 from kassette_host.sim.bench import Bench
 

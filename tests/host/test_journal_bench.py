@@ -1,8 +1,8 @@
 """The targets of the journal, measured on the interpreter in short; `make bench-journal` has the whole table and the chart."""
 
 import pytest
-from conftest import need
 from PIL import Image
+from tools import need
 
 from kassette_host import bench_journal
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+
+from kassette_host import ROOT
 
 
 def read_bugs():

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import MICROPYTHON, ROOT
 from journals import JOURNAL_ID, TERMINAL, mounted
 from journals import ROOT as KEY
+from tools import MICROPYTHON
 from twin_days import live
 
-from kassette_host import journal, twin
+from kassette_host import ROOT, journal, twin
 
 _STEPS = 200
 

@@ -7,8 +7,8 @@ import termios
 
 import pytest
 from click.testing import CliRunner
-from conftest import MICROPYTHON
 from journals import ROOT, config, fresh
+from tools import MICROPYTHON
 
 from kassette.codec.records import CONFIG
 from kassette_host.journal_cli import journal as group

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MICROPYTHON
+from tools import MICROPYTHON
 
 from kassette_host.bundle import linked
 from kassette_host.link import link

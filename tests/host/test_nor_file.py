@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
+from kassette_host import ROOT
 from kassette_host.sim.power import PowerCut
 from kassette_host.virtual.nor import NorChip, NorMisuse
 

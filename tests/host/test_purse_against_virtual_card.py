@@ -7,12 +7,12 @@ import copy
 import random
 
 import pytest
-from conftest import ROOT
 
 from kassette.cards.purse import Purse
 from kassette.codec import card_record, kdf, records
 from kassette.drivers.pn532 import PN532
 from kassette.errors import CardLost, CommitUnknown, Fault
+from kassette_host import ROOT
 from kassette_host.cards.layout import Header
 from kassette_host.cards.personalise import credit, personalise, read_card
 from kassette_host.sim.timeline import Port, Timeline

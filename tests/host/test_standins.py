@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 
-from conftest import MICROPYTHON, ROOT
+from tools import MICROPYTHON
+
+from kassette_host import ROOT
 
 _STANDINS = ROOT / "host_tools/kassette_host/standins"
 

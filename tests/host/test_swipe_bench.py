@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from conftest import ROOT, need
+from tools import need
 
-from kassette_host import bench_swipe
+from kassette_host import ROOT, bench_swipe
 from kassette_host.bench_swipe import ROWS, shares, truth
 
 _SWIPES = 40

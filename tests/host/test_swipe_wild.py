@@ -4,8 +4,10 @@ import json
 import subprocess
 
 import pytest
-from conftest import ROOT, need
+from tools import need
 from wild_swipes import Wild, kind_of, make
+
+from kassette_host import ROOT
 
 _SAMPLE = 400
 _FULL = 100_000

@@ -8,9 +8,9 @@ import subprocess
 import threading
 
 import pytest
-from conftest import MICROPYTHON, ROOT
+from tools import MICROPYTHON
 
-from kassette_host import pki
+from kassette_host import ROOT, pki
 
 _HANG_S = 60
 

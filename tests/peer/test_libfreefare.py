@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import need
 from reader_on_pty import UID, in_real_time, reader_on_pty, run_on
+from tools import need
 
 from kassette_host.cards.an10922 import purse_key
 from kassette_host.cards.layout import DEBIT_KEY, Record

@@ -4,8 +4,8 @@ import json
 import pathlib
 
 import pytest
-from conftest import need
 from reader_on_pty import in_real_time, reader_on_pty, run_on, split_frames
+from tools import need
 
 pytestmark = pytest.mark.peer
 

@@ -11,9 +11,9 @@ import socket
 import subprocess
 import time
 
-from conftest import MICROPYTHON, ROOT
+from tools import MICROPYTHON
 
-from kassette_host import bundle, journal, provision
+from kassette_host import ROOT, bundle, journal, provision
 from kassette_host.sim.bench import JOURNAL_ID, TERMINAL, share
 from kassette_host.sim.timeline import Port, Timeline
 from kassette_host.virtual.front_panel import FrontPanel

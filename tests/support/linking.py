@@ -8,7 +8,7 @@ import tempfile
 import textwrap
 from collections.abc import Collection
 
-from conftest import MICROPYTHON
+from tools import MICROPYTHON
 
 from kassette_host.bundle import strip
 from kassette_host.link import Linked, link

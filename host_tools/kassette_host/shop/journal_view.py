@@ -32,7 +32,8 @@ _WORTH_TELLING = ("committed", "not debited", "unresolved", "decision", "late co
 class Partition(Protocol):
     """As much of `hal.Flash` as a reader needs."""
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def read(self, at: int, buffer: bytearray) -> None: ...
 
