@@ -167,7 +167,9 @@ def _write(flash: Flash, sector: int, data: bytes | bytearray) -> None:
 
 
 def _generation(flash: Flash, at: int) -> int:
+    copy = bytearray(SECTOR_LEN)
+    flash.read(at, copy)
     try:
-        return check(flash.read, at)[0]
+        return check(copy)[0]
     except Fault:
         return 0

@@ -62,6 +62,14 @@ def test_secrets_are_read_each_time_and_not_kept():
     assert s.drbg_seed == bytes(32) and s.debit_keys() == [(0, bytes(16)), (0, bytes(16))]
 
 
+def test_loading_takes_a_read_for_each_copy():
+    older, newer = settings_body.copy(4), settings_body.copy(5)
+    for first, second, reads in ((newer, newer, 2), (older, newer, 2), (b"", newer, 2), (newer, older, 3)):
+        nor = flash(first, second)
+        loaded(nor)
+        assert nor.reads == reads
+
+
 def test_never_provisioned():
     assert fault_of(flash()) == (701, 0)
 

@@ -7,14 +7,9 @@ from kassette.codec.settings_image import entry, image
 from kassette.errors import Fault
 
 
-def reading(data):
-    """`data` behind the `read` of a flash; what lies after it is blank."""
-
-    def read(at, buffer):
-        part = data[at : at + len(buffer)]
-        buffer[:] = part + b"\xff" * (len(buffer) - len(part))
-
-    return read
+def sector(data):
+    """A sector that begins with `data` and is blank behind it."""
+    return data + b"\xff" * (4096 - len(data))
 
 
 def fault_of(call, *arguments):
@@ -26,11 +21,12 @@ def fault_of(call, *arguments):
 
 
 def checked(data):
-    return fault_of(check, reading(data), 0)
+    return fault_of(check, sector(data))
 
 
 def walked(body):
-    return [(tag, body[at : at + size]) for tag, at, size in entries(reading(body), 0, len(body))]
+    copy = bytes(64) + body
+    return [(tag, copy[at : at + size]) for tag, at, size in entries(copy, len(body))]
 
 
 def test_the_header_byte_for_byte():
@@ -41,10 +37,9 @@ def test_the_header_byte_for_byte():
 
 
 def test_a_whole_copy():
-    assert check(reading(settings_body.copy(9)), 0) == (9, len(settings_body.body()))
-    assert check(reading(bytes(4096) + settings_body.copy(2)), 4096)[0] == 2
-    assert check(reading(image(b"", 1)), 0) == (1, 0)
-    assert check(reading(image(bytes(BODY_MAX), 1)), 0) == (1, BODY_MAX)
+    assert check(sector(settings_body.copy(9))) == (9, len(settings_body.body()))
+    assert check(bytearray(sector(image(b"", 1)))) == (1, 0)
+    assert check(sector(image(bytes(BODY_MAX), 1))) == (1, BODY_MAX)
 
 
 def test_a_place_that_was_never_written():
@@ -123,8 +118,14 @@ def test_an_entry_that_leaves_the_body():
 
 
 def test_nothing_behind_the_body_is_an_entry():
-    read = reading(settings_body.body() * 2)
-    assert len(list(entries(read, 0, len(settings_body.body())))) == len(settings_body.VALUES)
+    copy = bytes(64) + settings_body.body() * 2
+    assert len(list(entries(copy, len(settings_body.body())))) == len(settings_body.VALUES)
+
+
+def test_an_entry_that_begins_in_the_last_bytes_of_the_sector():
+    for left in (1, 2):
+        body = bytes((200, (BODY_MAX - 3 - left) & 0xFF, (BODY_MAX - 3 - left) >> 8)) + bytes(BODY_MAX - 3)
+        assert fault_of(walked, body) == 702
 
 
 def test_garbage_ends():

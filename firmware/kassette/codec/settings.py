@@ -50,47 +50,39 @@ DEBIT_KEY = 7
 
 _E_MISSING = const(701)
 _E_CORRUPT = const(702)
-_PIECE = const(1024)
 
 
-def check(read, at: int) -> tuple[int, int]:
-    """(generation, body length) of the copy at `at`.
+def check(copy) -> tuple[int, int]:
+    """(generation, body length) of a copy: the 4096 bytes of its sector.
 
-    `read(at, buffer)` fills a buffer, as `hal.Flash.read` does. Nothing of the body is kept in memory.
     Raises Fault: 701 no copy was ever written here, 702 damaged or of another version.
     """
-    piece = memoryview(bytearray(_PIECE))
-    read(at, piece[:HEADER_LEN])
-    magic, version, length, generation = unpack_from("<4sHHI", piece, 0)
+    magic, version, length, generation = unpack_from("<4sHHI", copy, 0)
     if magic == b"\xff\xff\xff\xff":
-        raise Fault(_E_MISSING, at)
+        raise Fault(_E_MISSING)
     if magic != MAGIC or version != VERSION or length > BODY_MAX:
-        raise Fault(_E_CORRUPT, at)
-    expected = bytes(piece[32:HEADER_LEN])
-    digest = hashlib.sha256(piece[:32])
-    for done in range(0, length, _PIECE):
-        part = piece[: min(_PIECE, length - done)]
-        read(at + HEADER_LEN + done, part)
-        digest.update(part)
-    if digest.digest() != expected:
-        raise Fault(_E_CORRUPT, at)
+        raise Fault(_E_CORRUPT)
+    view = memoryview(copy)
+    digest = hashlib.sha256(view[:32])
+    digest.update(view[HEADER_LEN : HEADER_LEN + length])
+    if digest.digest() != bytes(view[32:HEADER_LEN]):
+        raise Fault(_E_CORRUPT)
     return generation, length
 
 
-def entries(read, at: int, length: int):
-    """Yield (tag, place of the value, its length) for each known entry of the body at `at`; unknown tags are skipped.
+def entries(copy, length: int):
+    """Yield (tag, place of the value in the copy, its length) for each known entry of a body of `length` bytes.
 
-    Raises Fault(702) for an entry that leaves the body, a value of a wrong length, or a second one of a tag
-    that may come once.
+    Unknown tags are skipped. Raises Fault(702) for an entry that leaves the body, a value of a wrong length, or a second
+    one of a tag that may come once; `at` is its place.
     """
-    head = bytearray(3)
+    at = HEADER_LEN
     end = at + length
     seen = 0
     while at < end:
-        read(at, head)
-        tag = head[0]
-        size = head[1] | head[2] << 8
+        tag = copy[at]
         at += 3
+        size = copy[at - 2] | copy[at - 1] << 8 if at <= end else 0
         if size > end - at:
             raise Fault(_E_CORRUPT, at)
         if tag < len(FIELDS) and FIELDS[tag]:

@@ -49,6 +49,8 @@ async def _tell_last_slip(t):
     try:
         while True:
             serial -= 1
+            if not serial:
+                return  # no attempt yet
             kind = t.journal.read(serial, t.payload) & 0x7F
             if kind == records.INTENT:
                 break
@@ -59,7 +61,7 @@ async def _tell_last_slip(t):
                 code = _FOUND_NOT_CHARGED if kind == records.NOT_DEBITED else _LAST_SALE
                 ends.setdefault(records.unpack(kind, t.payload)[1], code)
     except Fault:
-        return  # no attempt yet, or none that can be read any more
+        return  # none that can be read any more
     time, slip, _, amount = records.unpack(records.INTENT, t.payload)[:4]
     code = ends.get(serial, _LAST_SALE)
     if code in (_LAST_SALE, _FOUND_NOT_CHARGED):

@@ -8,7 +8,7 @@ cut left half programmed is used up and never written again. A full sector stays
 other one exists. The count may skip values, it never comes twice: the random generator depends on that.
 """
 
-from struct import pack, unpack
+from struct import pack, unpack_from
 
 from micropython import const
 
@@ -29,10 +29,11 @@ def count_boot(flash) -> int:
 
     `flash`: the settings partition. Raises Fault: 406 the flash does not keep the mark, 407 a sector stays unerased.
     """
+    page = bytearray(_SECTOR_LEN)  # one read a sector: the ESP32 pays for each read, not for its bytes
     sector, base, marks = _FIRST_SECTOR, 0, 0
     other_is_odd = False
     for candidate in (_FIRST_SECTOR, _FIRST_SECTOR + 1):
-        found_base, found_marks = _tally(flash, candidate)
+        found_base, found_marks = _tally(flash, candidate, page)
         if found_base < 0:
             other_is_odd = other_is_odd or found_marks > 0
         elif found_marks and found_base + found_marks > base + marks:
@@ -42,28 +43,28 @@ def count_boot(flash) -> int:
         base += marks + (CAPACITY if other_is_odd else 0)
         sector, marks = sector ^ 1, 0
         flash.erase(sector)
-        if not flash.is_blank(sector * _SECTOR_LEN, _SECTOR_LEN):
+        flash.read(sector * _SECTOR_LEN, page)
+        if min(page) < 0xFF:
             raise Fault(_E_ERASE, sector)
         flash.program(sector * _SECTOR_LEN, pack("<4sII", _MAGIC, base, base ^ 0xFFFFFFFF))
     at = sector * _SECTOR_LEN + _MARKS + marks
     flash.program(at, b"\0")
-    if flash.is_blank(at, 1) or (not marks and _tally(flash, sector) != (base, 1)):
+    if flash.is_blank(at, 1) or (not marks and _tally(flash, sector, page) != (base, 1)):
         raise Fault(_E_PROGRAM, at)
     return base + marks + 1
 
 
-def _tally(flash, sector: int) -> tuple[int, int]:
+def _tally(flash, sector: int, page: bytearray) -> tuple[int, int]:
     """(base, marks) of a sector; base -1 when its header is not whole. A hole before the last mark counts as used."""
-    at = sector * _SECTOR_LEN
-    head = bytearray(12)
-    flash.read(at, head)
-    magic, base, complement = unpack("<4sII", head)
+    flash.read(sector * _SECTOR_LEN, page)
+    magic, base, complement = unpack_from("<4sII", page)
     if magic != _MAGIC or base ^ complement != 0xFFFFFFFF:
         base = -1
+    marks = memoryview(page)[_MARKS:]
     low, high = 0, CAPACITY
     while low < high:  # the first place from which on all is blank
         middle = (low + high) // 2
-        if flash.is_blank(at + _MARKS + middle, high - middle):  # and from `high` on it is known to be
+        if min(marks[middle:high]) == 0xFF:  # and from `high` on it is known to be
             high = middle
         else:
             low = middle + 1

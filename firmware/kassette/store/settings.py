@@ -9,6 +9,7 @@ from struct import unpack_from
 
 from micropython import const
 
+from kassette.compat import wipe
 from kassette.errors import Fault
 
 _E_MISSING = const(701)
@@ -55,32 +56,38 @@ class Settings:
         """
         from kassette.codec import settings as codec  # needed here only: the application drops it after the boot
 
-        at, length = self._newest(codec)
+        page = bytearray(codec.SECTOR_LEN)  # a whole copy at once: the ESP32 pays for each read, not for its bytes
+        start, length = self._newest(codec, page)
         self._secrets = []
         fields = codec.FIELDS
         missing = (1 << len(fields)) - 2
-        for tag, place, size in codec.entries(self._flash.read, at + codec.HEADER_LEN, length):
+        for tag, at, size in codec.entries(page, length):
             missing &= ~(1 << tag)
             if _FIRST_SECRET <= tag <= _LAST_SECRET:
-                self._secrets.append((fields[tag], tag, place, size))
+                self._secrets.append((fields[tag], tag, start + at, size))
             else:
-                setattr(self, fields[tag], _value(tag, codec.LENGTHS[tag], self._read(place, size)))
+                setattr(self, fields[tag], _value(tag, codec.LENGTHS[tag], page[at : at + size]))
+        wipe(page)
         for tag in range(len(fields)):
             if missing >> tag & 1 and fields[tag]:
                 raise Fault(_E_KEY if _FIRST_SECRET <= tag <= _LAST_SECRET else _E_CORRUPT, tag)
 
-    def _newest(self, codec):
+    def _newest(self, codec, page):
+        """(place, body length) of the newest whole copy, which lies in `page` afterwards."""
         best = (-1, 0, 0)
         code = _E_MISSING
         for at in (0, codec.SECTOR_LEN):
+            self._flash.read(at, page)
             try:
-                generation, length = codec.check(self._flash.read, at)
+                generation, length = codec.check(page)
             except Fault as fault:
                 code = max(code, fault.code)  # a damaged copy says more than one that was never written
                 continue
             best = max(best, (generation, at, length))
         if best[0] < 0:
             raise Fault(code)
+        if not best[1]:
+            self._flash.read(0, page)
         return best[1:]
 
     def _read(self, place: int, size: int) -> bytearray:

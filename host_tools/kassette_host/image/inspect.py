@@ -52,15 +52,13 @@ def _bundle(data: bytes) -> str:
 
 
 def _settings(data: bytes) -> str:
-    def read(at: int, buffer) -> None:
-        buffer[:] = data[at : at + len(buffer)]
-
     for at in (0, settings.SECTOR_LEN):
+        copy = data[at : at + settings.SECTOR_LEN]
         try:
-            _, length = settings.check(read, at)
-            for tag, place, size in settings.entries(read, at + settings.HEADER_LEN, length):
+            _, length = settings.check(copy)
+            for tag, place, size in settings.entries(copy, length):
                 if settings.FIELDS[tag] == "terminal":
-                    return "terminal %08X" % int.from_bytes(data[place : place + size], "little")
+                    return "terminal %08X" % int.from_bytes(copy[place : place + size], "little")
         except Fault:
             continue
     return "damaged"
