@@ -2,7 +2,7 @@ import asyncio
 
 from counter import LOST_BEFORE, UNKNOWN_DONE, Card, Counter
 
-from kassette.errors import CardLost
+from kassette.errors import CardLost, Fault
 from kassette.flows import desk, truth
 from kassette.flows.paper import COPY, SALE, Paper
 from kassette.flows.sale import sale
@@ -120,6 +120,22 @@ def test_a_boot_whose_last_sale_can_not_be_read_goes_on():
     assert after.effects == []
 
 
+class FakePrinter:
+    """Prints into a list, ready or not as `states` say one after the other."""
+
+    def __init__(self, printed, states=()):
+        self.printed = printed
+        self.states = states
+
+    async def status(self):
+        return self.states.pop(0) if self.states else 0
+
+    async def print(self, slip):
+        if self.states:
+            raise Fault(601)
+        self.printed.append(slip)
+
+
 def test_a_slip_whose_record_can_not_be_read_does_not_hold_up_the_next():
     t = Counter()
     t.arrivals = [Card()]
@@ -132,11 +148,7 @@ def test_a_slip_whose_record_can_not_be_read_does_not_hold_up_the_next():
 
     t.slip = slip
 
-    class Printer:
-        async def print(self, slip):
-            printed.append(slip)
-
-    t.printer = Printer()
+    t.printer = FakePrinter(printed)
     paper = Paper(t.clock)
     paper.put(COPY, 99)
     paper.put(COPY, t.till.last_sale)
@@ -162,12 +174,8 @@ def test_a_slip_for_which_no_memory_is_free_is_made_later_and_says_so():
             raise MemoryError
         return marks
 
-    class Printer:
-        async def print(self, slip):
-            printed.append(slip)
-
     t.slip = slip
-    t.printer = Printer()
+    t.printer = FakePrinter(printed)
     paper = t.paper_under_test = Paper(t.clock)
     paper.put(SALE, 7)
 
@@ -181,3 +189,23 @@ def test_a_slip_for_which_no_memory_is_free_is_made_later_and_says_so():
     assert asked == [(SALE, 7, 0), (SALE | 2, 7, 606), (SALE | 2, 7, 606)]
     assert printed == [SALE | 2]  # late
     assert paper.trouble == 0
+
+
+def test_no_slip_is_made_for_a_printer_that_still_has_no_paper():
+    t = Counter()
+    made = []
+    states = [601, 601, 1]  # out, out, near its end: that prints
+
+    t.slip = lambda marks, serial: made.append(marks)
+    t.printer = FakePrinter([], states)
+    paper = Paper(t.clock)
+    paper.put(SALE, 7)
+
+    async def until_printed():
+        task = asyncio.create_task(paper.print_forever(t))
+        while paper.waiting:
+            await t.clock.sleep_ms(500)
+        task.cancel()
+
+    t.run(until_printed())
+    assert made == [SALE, SALE | 2] and not states

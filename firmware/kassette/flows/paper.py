@@ -18,6 +18,7 @@ CLOSING = 32
 _LATE = const(2)
 _RETRY_MS = const(2000)
 _JOBS = const(32)
+_PRINTS = const(1)  # the last state of a printer that is no fault
 _E_MEMORY = const(606)
 
 
@@ -51,6 +52,11 @@ class Paper:
             while not self._jobs:
                 await self._wake.wait()
             marks, serial = self._jobs[0]
+            if self.trouble:  # a slip costs a sector's reads: none is made for a printer that still can't print it
+                state = await t.printer.status()
+                if state > _PRINTS:
+                    await self._put_off(t, state)
+                    continue
             try:
                 slip = t.slip(marks, serial)
             except Fault as fault:  # its record can't be read any more: the slips behind it can
