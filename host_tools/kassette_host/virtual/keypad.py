@@ -17,7 +17,7 @@ class VirtualKeypad:
     def __init__(self, on_edge: Callable[[], Any], port: Any):
         self._on_edge = on_edge
         self._port = port
-        self._driven_low = [False] * 4
+        self._driven_low = 0  # bit of each row
         self._closed: set[int] = set()
         self._pending: dict[int, list] = {}
         self.bounces_us: tuple[int, ...] = _BOUNCE_US
@@ -27,34 +27,32 @@ class VirtualKeypad:
 
         Without diodes the current also finds its way back through two more keys: ghosts are part of the matrix.
         """
-        return 0 if column in self._low_columns() else 1
+        return ~self.low_columns() >> column & 1
 
     def low_columns(self) -> int:
-        """All columns at once: bit i is 1 when column i is low."""
-        return sum(1 << column for column in self._low_columns())
+        """All columns at once: bit i is 1 when column i is joined to a driven row by any path of closed keys.
 
-    def _low_columns(self) -> set[int]:
-        """Columns joined to a driven row by any path of closed keys; released rows float and pass the level on."""
-        if not self._closed:
-            return set()
-        rows = {row for row in range(4) if self._driven_low[row]}
-        columns: set[int] = set()
+        Released rows float and pass the level on.
+        """
+        rows = self._driven_low
+        columns = 0
         while True:
-            found = {key % 4 for key in self._closed if key // 4 in rows}
-            passed = rows | {key // 4 for key in self._closed if key % 4 in found}
-            if found == columns and passed == rows:
+            passed, found = rows, columns
+            for key in self._closed:
+                if rows >> key // 4 & 1 or columns >> key % 4 & 1:
+                    rows |= 1 << key // 4
+                    columns |= 1 << key % 4
+            if passed == rows and found == columns:
                 return columns
-            columns, rows = found, passed
 
     def drive(self, row: int, level: int) -> None:
         """The firmware drives a row low (0) or releases it (1)."""
-        if self._driven_low[row] == bool(level):
-            self._change(lambda: self._driven_low.__setitem__(row, not level))
+        before = self.low_columns()
+        self._driven_low = self._driven_low & ~(1 << row) | (not level) << row
+        self._tell(before)
 
-    def _change(self, change: Callable[[], object]) -> None:
-        before = self._low_columns()
-        change()
-        if self._low_columns() - before:
+    def _tell(self, before: int) -> None:
+        if self.low_columns() & ~before:
             self._on_edge()
 
     def press(self, key: str) -> None:
@@ -74,7 +72,9 @@ class VirtualKeypad:
             events.append(self._port.call_later(at_us, self._set, key, is_closed == bool(i % 2)))
 
     def _set(self, key: int, is_closed: bool) -> None:
-        self._change(lambda: self._closed.add(key) if is_closed else self._closed.discard(key))
+        before = self.low_columns()
+        (self._closed.add if is_closed else self._closed.discard)(key)
+        self._tell(before)
 
     @property
     def held(self) -> str:
