@@ -171,7 +171,7 @@ def test_every_single_cut(seed):
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("seed", [5, 6])
+@pytest.mark.parametrize("seed", [5, 6, 13])
 def test_every_double_cut(seed):
     done = double(seed)
     print("\ndouble cuts, seed %d: %d" % (seed, done))
