@@ -313,6 +313,8 @@ class Twin:
             return False
         if self.free() <= (0 if plain == ACK else 6 if 3 <= plain <= 8 else 24 if plain == BOOT else 40):
             return False
+        if plain == BATCH_CLOSE and self.batch - self.kept_batch >= 127:
+            return False
         self._burn_weak()
         if self.slot == 32:
             self._roll()

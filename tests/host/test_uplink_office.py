@@ -157,6 +157,22 @@ def test_everything_arrives_once_whatever_fails(seed):
     counter.agree()
 
 
+@pytest.mark.parametrize("place, byte, bit", [(0, 8, 0), (0, 50, 3), (16, 60, 2), (17, 8, 4), (17, 1, 1), (25, 120, 7)])
+def test_a_rotten_bit_in_a_slot_stops_nothing(place, byte, bit):
+    """Header, the last slot of the first request, the serial of the first of the second, the newest record of all."""
+    counter = Counter()
+    for _ in range(12):
+        counter.till.sell(counter.card, 100)
+    journal = counter.till.journal
+    assert [journal.flash.memory[journal.at(1, slot)] for slot in (1, 25, 26)] == [0, 0xA1, 0xFF]
+    journal.flash.memory[journal.at(1, place) + byte] ^= 1 << bit
+    end = True
+    while end is True:
+        end = counter.once()
+    assert end is False
+    counter.agree()
+
+
 def test_a_power_cut_while_the_acknowledgement_is_recorded_only_repeats_the_upload():
     cuts = 0
     for event in (1, 2):

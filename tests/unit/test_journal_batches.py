@@ -145,6 +145,28 @@ def test_a_closed_batch_stays_readable_until_it_is_forgotten():
     assert numbers(again) == list(range(60))
 
 
+def test_more_closed_batches_than_a_slot_can_tell_apart_are_not_taken():
+    """The journal would not mount any more."""
+    flash, journal = fresh(24)
+    for number in range(127):
+        fill(journal, 1, number)
+        close_batch(journal)
+    assert fault_of(close_batch, journal) == 401
+    fill(journal, 1, 127)
+    again, _ = mounted(flash)
+    assert numbers(again) == list(range(128))
+    acknowledge_all(again)
+    assert again.forget()
+    for number in range(128, 300):
+        fill(again, 1, number)
+        close_batch(again)
+        acknowledge_all(again)
+        assert again.forget()
+    again, _ = mounted(flash)
+    fill(again, 2, 300)
+    assert numbers(again, again.next_serial - 2) == [300, 301]
+
+
 def test_no_old_key_is_left_in_flash():
     from kassette.codec.kdf import terminal_key
     from kassette.codec.keyrecord import ENC_LABEL, MAC_LABEL

@@ -128,6 +128,15 @@ def test_idle_checks_every_sealed_sector_and_then_refuses_sales():
     assert till.day_count == 1
 
 
+def test_damage_in_a_record_that_the_back_office_has_locks_nothing():
+    flash, journal = fresh()
+    fill(journal, 70)
+    acknowledge_all(journal)
+    flash.memory[journal.at(1, 9) + 40] ^= 0x11
+    assert fault_of(journal.read, 5, bytearray(96)) == 404
+    journal.append(INTENT, intent(1))
+
+
 def test_one_rotten_bit_in_a_sealed_sector_is_no_damage():
     flash, journal = fresh()
     fill(journal, 70)
@@ -225,6 +234,18 @@ def test_a_bad_key_sector_costs_nothing():
             acknowledge_all(journal)
         assert journal.sector > 70
         assert mounted(flash)[0].next_serial == 80 * 32 + 1
+
+
+def test_key_sectors_that_go_bad_under_the_keys_in_force_cost_nothing():
+    for bad in ((0,), (0, 1), (0, 2)):
+        flash, journal = fresh()
+        fill(journal, 3)
+        for sector in bad:
+            flash.wear_out(sector, PROGRAM_ERROR)
+        journal, _ = mounted(flash)
+        assert journal.keys.at // 4096 not in bad
+        fill(journal, 31, 3)
+        assert numbers(mounted(flash)[0]) == list(range(34))
 
 
 def test_a_rotten_bit_in_the_key_record_is_put_right():

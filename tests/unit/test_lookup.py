@@ -1,8 +1,9 @@
-"""Where the chain goes on for the back office, on a flash that is not whole."""
+"""Reading the journal back from a flash that is not whole."""
 
-from journals import NOON, config, fresh, mounted
+from journals import NOON, committed, config, fault_of, fill, fresh, intent, mounted, numbers
+from ram_nor import PowerCut
 
-from kassette.codec.records import CONFIG
+from kassette.codec.records import COMMITTED, CONFIG, INTENT
 
 
 def test_a_sector_that_is_left_without_a_record_still_leads_to_the_next_one():
@@ -22,3 +23,54 @@ def test_a_sector_that_is_left_without_a_record_still_leads_to_the_next_one():
     assert journal.acknowledge(journal.next_serial - 1, bytes(journal.tag), NOON, True)
     assert journal.tail == 3
     assert mounted(flash)[0].next_serial == journal.next_serial
+
+
+def test_an_open_intent_is_found_before_sectors_that_were_left_without_a_record():
+    for bad in ({2: 2}, {2: 2, 3: 4}):  # so many slots of a sector refuse
+        left = 0
+        for event in range(1, 50):
+            flash, journal = fresh()
+            fill(journal, 30)
+            journal.append(INTENT, intent(1, 777))
+            kept = journal.fold.open
+            journal.prepare()
+            for sector in bad:
+                for number in range(bad[sector]):
+                    flash.stick(journal.at(sector, number + 1) + 50, 0xFF, 1)
+            flash.cut_at(event)
+            try:
+                while fault_of(journal.append, COMMITTED, committed(31, 1)):
+                    pass
+            except PowerCut:
+                pass
+            flash.keep_power()
+            journal, till = mounted(flash)
+            assert till.open == kept if journal.next_serial == 32 else till.day_sum == 777
+            assert till.newest_time <= NOON + 2
+            left += journal.next_serial == 32 and journal.sector == max(bad) + 1
+        assert left
+
+
+def test_records_beside_a_rotten_one_are_read_and_so_is_that_one():
+    flash, journal = fresh()
+    fill(journal, 20)
+    for byte in (1, 2, 8, 50, 120):
+        flash.memory[journal.at(1, 7) + byte] ^= 2
+        assert numbers(journal) == list(range(20))
+        assert journal.tag_of(7)
+        assert [slot[8] for slot in journal.slots(7)][1:] == list(range(8, 21))
+        flash.memory[journal.at(1, 7) + byte] ^= 2
+    flash.memory[journal.at(1, 7) + 50] ^= 6
+    assert fault_of(journal.read, 7, bytearray(96)) == 404
+    assert numbers(journal, 9) == list(range(8, 20))
+
+
+def test_a_sector_with_nothing_but_a_rotten_header_is_read():
+    flash, journal = fresh()
+    fill(journal, 31)
+    journal.prepare()
+    for byte in (1, 8, 50, 120):
+        flash.memory[journal.at(2, 0) + byte] ^= 2
+        assert numbers(journal) == list(range(31))
+        assert len(list(journal.slots(31))) == 2
+        flash.memory[journal.at(2, 0) + byte] ^= 2

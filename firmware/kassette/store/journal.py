@@ -46,6 +46,7 @@ _BOOT_RESERVE = const(24)
 _OUTCOME_RESERVE = const(6)
 _ROOM = const(28)  # slots for records in a sector that starts with a full snapshot
 _LAZY = const(64)  # serials for one acknowledgement record
+_BATCHES = const(127)  # closed and not forgotten: half of what a slot's byte can tell apart
 _AHEAD = const(16)  # the next sector is erased when this one has so few slots left
 _TRIES = const(4)
 
@@ -122,13 +123,15 @@ class Journal:
     def append(self, kind: int, payload) -> int:
         """Put one record of 96 bytes on flash, read it back and return its serial. No erase when `prepare` was called.
 
-        `kind` may carry CLOCK_UNTRUSTED. Raises Fault: 401 only the reserve is left, 404 an intent, but a sealed sector was
-        changed, 406 or 407 the flash fails, and what the fold's `check` raises.
+        `kind` may carry CLOCK_UNTRUSTED. Raises Fault: 401 only the reserve is left, or a close while 127 closed batches
+        wait, 404 an intent, but a sealed sector was changed, 406 or 407 the flash fails, and what the fold's `check` raises.
         """
         self.fold.check(kind & 0x7F, payload)
         if self.damaged and kind & 0x7F == INTENT:
             raise Fault(_E_DAMAGED, self.damaged)
         if self.free_slots() <= _reserve(kind & 0x7F):
+            raise Fault(_E_FULL)
+        if kind & 0x7F == BATCH_CLOSE and self.batch - self.keys.batch & 0xFF >= _BATCHES:
             raise Fault(_E_FULL)
         self._burn_weak()
         for attempt in range(_TRIES):
@@ -397,12 +400,14 @@ class Journal:
     def check_sealed(self, sector: int) -> None:
         """Compare a sealed sector with the hash in the header after it; one rotten bit is no change.
 
-        Raises Fault: 404 changed (and no sale is taken from then on), 408 of a batch that was forgotten.
+        Raises Fault: 404 changed (and no sale is taken from then on, unless the back office has all of it), 408 of a
+        batch that was forgotten.
         """
         from kassette.store import lookup
 
         if not lookup.is_sealed(self, sector):
-            self.damaged = sector
+            if sector >= self.tail:
+                self.damaged = sector
             raise Fault(_E_DAMAGED, sector)
 
     @property

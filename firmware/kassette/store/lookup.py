@@ -53,6 +53,8 @@ def _first(journal, sector: int, raw: bytearray) -> int:
         journal.flash.read(journal.at(sector, number), raw)
         if _is_of(raw, sector, number):
             return unpack_from("<I", raw, 8)[0]
+    if _load(journal, sector, 0, raw):  # nothing but a rotten header
+        return unpack_from("<I", raw, 8)[0]
     raise Fault(_E_DAMAGED, sector)
 
 
@@ -60,13 +62,37 @@ def _is_of(raw, sector: int, number: int) -> bool:
     return codec.is_whole(raw) and raw[2] == number and unpack_from("<I", raw, 4)[0] == sector
 
 
+def _load(journal, sector: int, number: int, raw: bytearray) -> bool:
+    """Read the slot of that place into `raw`, one rotten bit put right; False when it is not as it was written."""
+    journal.flash.read(journal.at(sector, number), raw)
+    if raw[0] not in (0, 0xFF) and not codec.is_whole(raw):
+        _mend(journal, sector, number, raw)
+    return _is_of(raw, sector, number)
+
+
+def _mend(journal, sector: int, number: int, raw: bytearray) -> None:
+    """Only the sector's hash or the slot's tag tells which bit it was: the check fits with another one now and then."""
+    if sector < journal.sector:
+        page = _mended(journal, sector)
+        if page:
+            raw[:] = memoryview(page)[number * _SLOT : (number + 1) * _SLOT]
+        return
+    slot = bytearray(_SLOT)
+    prev = _tag_before(journal, sector, number) if number else None
+    for _ in _readings(raw):
+        try:
+            if journal.unseal(raw, slot, prev):
+                return
+        except Fault:
+            pass  # a batch that there is not
+
+
 def _locate(journal, serial: int, raw: bytearray) -> int:
     """Read the slot with that record into `raw`; its sector. Raises Fault(404)."""
     sector = find(journal, serial)
     before = serial - _first(journal, sector, raw)  # records, each of which took a slot at least
     for number in range(max(before, 0) + 1, _SLOTS):
-        journal.flash.read(journal.at(sector, number), raw)
-        if _is_of(raw, sector, number) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
+        if _load(journal, sector, number, raw) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
             return sector
     raise Fault(_E_DAMAGED, serial)
 
@@ -82,14 +108,9 @@ def read(journal, serial: int, payload: bytearray) -> int:
     """See `Journal.read`. A record of the sector in use is checked by its tag, others by their sector's hash."""
     raw = bytearray(_SLOT)
     slot = bytearray(_SLOT)
-    try:
-        sector = _locate(journal, serial, raw)
-    except Fault:
-        sector = find(journal, serial)
-        raw = _rotten(journal, sector, serial)
+    sector = _locate(journal, serial, raw)
     if sector == journal.sector:
-        prev = _tag_before(journal, sector, raw[2], slot)
-        if not journal.unseal(raw, slot, prev):
+        if not journal.unseal(raw, slot, _tag_before(journal, sector, raw[2])):
             raise Fault(_E_DAMAGED, serial)
     else:
         journal.check_sealed(sector)
@@ -98,22 +119,12 @@ def read(journal, serial: int, payload: bytearray) -> int:
     return slot[1]
 
 
-def _rotten(journal, sector: int, serial: int):
-    """A record in which a bit has rotted, from its sector put right as the hash demands. Raises Fault(404)."""
-    page = _mended(journal, sector) if sector < journal.sector else None
-    for at in range(_SLOT, _SECTOR if page else 0, _SLOT):
-        raw = memoryview(page or b"")[at : at + _SLOT]
-        if _is_of(raw, sector, at // _SLOT) and unpack_from("<I", raw, 8)[0] == serial and raw[1] != SNAPSHOT:
-            return raw
-    raise Fault(_E_DAMAGED, serial)
-
-
-def _tag_before(journal, sector: int, number: int, slot: bytearray) -> bytes:
+def _tag_before(journal, sector: int, number: int) -> bytes:
+    raw = bytearray(_SLOT)
     while number:
         number -= 1
-        journal.flash.read(journal.at(sector, number), slot)
-        if _is_of(slot, sector, number):
-            return bytes(slot[_TAG:])
+        if _load(journal, sector, number, raw):
+            return bytes(raw[_TAG:])
     raise Fault(_E_DAMAGED, sector)
 
 
@@ -142,7 +153,7 @@ def _mended(journal, sector: int):
     page = bytearray(_SECTOR)
     journal.flash.read(journal.at(sector, 0), page)
     for digest in _seals(journal, sector):
-        if _is_sealed_with(page, digest):
+        if is_sealed_with(page, digest):
             return page
     return None
 
@@ -158,26 +169,7 @@ def _readings(raw):
         raw[bit >> 3] ^= 1 << (bit & 7)
 
 
-def apply_last(journal, before: bytes, fold) -> None:
-    """Apply the newest record of the sector before the one in use once more: an intent that was open when it was full.
-
-    `before`: its tag and that sector's SHA-256, as the header in use says. Raises Fault(404) when they don't fit.
-    """
-    page = bytearray(_SECTOR)
-    journal.flash.read(journal.at(journal.sector - 1, 0), page)
-    view = memoryview(page)
-    if not _is_sealed_with(page, before[16:]):
-        raise Fault(_E_DAMAGED, journal.sector - 1)
-    for at in range(0, _SECTOR, _SLOT):
-        raw = view[at : at + _SLOT]
-        if raw[_TAG:] == before[:16]:
-            slot = bytearray(_SLOT)
-            codec.reveal(raw, slot, journal.batch_key(raw[3]))
-            serial = unpack_from("<I", slot, 8)[0]
-            fold.apply(serial, slot[1], memoryview(slot)[_PAYLOAD:_TAG], before[:16])
-
-
-def _is_sealed_with(page: bytearray, digest: bytes) -> bool:
+def is_sealed_with(page: bytearray, digest: bytes) -> bool:
     """Whether a sector has this SHA-256; one flipped bit of a slot is put right."""
     if sha256(page).digest() == digest:
         return True
@@ -195,12 +187,17 @@ def slots(journal, first: int):
     if first >= journal.next_serial:
         return
     raw = bytearray(_SLOT)
-    started = False
-    for sector in range(lead(journal, first), journal.sector + 1):
+    lead_sector = lead(journal, first)
+    serial = _first(journal, lead_sector, raw)
+    for sector in range(lead_sector, journal.sector + 1):
         for number in range(_SLOTS):
             journal.flash.read(journal.at(sector, number), raw)
             if raw[0] == 0 or raw[0] == 0xFF:
                 continue  # burned or blank
-            started = started or unpack_from("<I", raw, 8)[0] >= first
-            if started:
+            is_record = True
+            if codec.is_whole(raw):  # what a rotten one says of itself may be wrong: it is the one after the one before
+                serial = unpack_from("<I", raw, 8)[0]
+                is_record = raw[1] not in (HEADER, SNAPSHOT)
+            if serial >= first:
                 yield memoryview(raw)
+            serial += is_record

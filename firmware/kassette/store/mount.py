@@ -13,8 +13,8 @@ from kassette.codec import slot as codec
 from kassette.codec.cmac import Cmac
 from kassette.codec.records import HEADER, PAYLOAD_LEN, SNAPSHOT
 from kassette.errors import Fault
-from kassette.store import lookup
 from kassette.store.journal import BURNED, IN_HEADER, MORE_SLOTS
+from kassette.store.lookup import is_sealed_with
 from kassette.store.mount_keys import load
 
 _SECTOR = const(4096)
@@ -176,7 +176,7 @@ class _Replay:
         length = self._restored
         self._restored = -1
         if length >= 0 and journal.fold.restore(self._snapshot, length):
-            lookup.apply_last(journal, self._before, journal.fold)
+            _apply_last(journal, self._before)
 
     def _make_firm(self, at: int, raw) -> None:
         """Program the newest slot once more: bits that were cut off while they fell read as they like until then."""
@@ -189,3 +189,35 @@ class _Replay:
             flash.program(at, slot)
         except Fault:
             pass  # it was read and is genuine; the next append finds out what else this sector refuses
+
+
+def _apply_last(journal, before) -> None:
+    """Apply the newest record of the sector before the one in use once more: an intent that was open when it was full.
+
+    `before`: its tag and that sector's SHA-256, as the header in use says. Raises Fault(404) when they don't fit.
+    """
+    page = bytearray(_SECTOR)
+    slot = bytearray(_SLOT)
+    sector = journal.sector
+    while True:
+        sector -= 1
+        raw = _newest(journal, sector, page, before)
+        codec.reveal(raw, slot, journal.batch_key(raw[3]))
+        if slot[1] not in (HEADER, SNAPSHOT):
+            break
+        # The sector was left without a record; its header says what was before it.
+        raw = memoryview(page)[:_SLOT]
+        codec.reveal(raw, slot, journal.batch_key(raw[3]))
+        before = slot[_PAYLOAD : _PAYLOAD + 48]
+    journal.fold.apply(unpack_from("<I", slot, 8)[0], slot[1], memoryview(slot)[_PAYLOAD:_TAG], slot[_TAG:])
+
+
+def _newest(journal, sector: int, page: bytearray, before):
+    """The newest slot of a sector whose tag and hash are `before`: a view of `page`, which gets it all. Raises Fault(404)."""
+    journal.flash.read(journal.at(sector, 0), page)
+    if is_sealed_with(page, before[16:]):
+        for at in range(0, _SECTOR, _SLOT):
+            raw = memoryview(page)[at : at + _SLOT]
+            if raw[_TAG:] == before[:16]:
+                return raw
+    raise Fault(_E_DAMAGED, sector)

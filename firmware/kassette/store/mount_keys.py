@@ -34,13 +34,20 @@ def load(ratchet, page: bytearray) -> None:
     if terminal != ratchet.terminal or journal_id != ratchet.journal_id:
         raise Fault(_E_FOREIGN)
     ratchet.take()
-    if healed:
+    if healed or not _is_firm(ratchet):
         ratchet.save()
-    else:
-        ratchet.flash.program(ratchet.at, ratchet.record)  # bits of the last write may not have been firm
     for at in live:
         if at != ratchet.at:
             ratchet.zero(at)
+
+
+def _is_firm(ratchet) -> bool:
+    """Program the record in force once more: bits of the last write may not be firm. False: its sector takes nothing now."""
+    try:
+        ratchet.flash.program(ratchet.at, ratchet.record)
+        return True
+    except Fault:
+        return False
 
 
 def _scan(ratchet, base: int, page, live: list) -> None:

@@ -19,7 +19,7 @@ NONE = 0xFFFF
 _SECTOR = const(4096)
 RECORD_LEN = const(64)
 KEYS_LEN = const(32)  # of them, both keys
-_TRIES = const(4)
+_TRIES = const(6)  # two in each key sector
 _AHEAD = const(3)
 _E_PROGRAM = const(406)
 _E_ERASE = const(407)
@@ -83,7 +83,7 @@ class Ratchet:
             self.zero(self.weak)  # before anything behind it, so that the next mount counts from behind it too
             self.weak = -1
         for attempt in range(_TRIES):
-            if self.free % _SECTOR == 0 or attempt == _TRIES // 2:  # a sector that refused twice is left
+            if self.free % _SECTOR == 0 or attempt in (2, 4):  # a sector that refused twice is left
                 self.turn = self._blank_sector()
                 self.free = self.turn * _SECTOR
             at = self.free
