@@ -11,8 +11,8 @@ help: ## this help
 $(STAMP): requirements-dev.txt host_tools/venv.sh
 	@bash host_tools/venv.sh
 
-run: $(STAMP) ## start the shop: back office, virtual hardware, the real firmware; READER= STATE= TRACE=
-	@exec $(PY) -m kassette_host run $(if $(READER),--reader $(READER)) $(if $(STATE),--state $(STATE)) $(if $(TRACE),--trace $(TRACE))
+run: $(STAMP) ## start the shop: back office, virtual hardware, the real firmware; READER= STATE= TRACE= STRIPE=no
+	@exec $(PY) -m kassette_host run $(if $(READER),--reader $(READER)) $(if $(STATE),--state $(STATE)) $(if $(TRACE),--trace $(TRACE)) $(if $(filter no,$(STRIPE)),--no-stripe)
 
 reset: $(STAMP) ## forget the shop's state
 	@$(PY) -m kassette_host reset

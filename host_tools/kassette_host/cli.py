@@ -33,11 +33,14 @@ def cli() -> None:
     help="Where the shop starts; all but `kept` start a new one.",
 )
 @click.option("--trace", type=_TRACE, help="Write every frame on every link with its virtual time.")
-def run(reader: str | None, port: int, state: str, trace: TextIO | None) -> None:
+@click.option(
+    "--stripe/--no-stripe", default=True, show_default=True, help="With a stripe reader, and the heap that it needs."
+)
+def run(reader: str | None, port: int, state: str, trace: TextIO | None, stripe: bool) -> None:
     """Start the shop: back office, virtual hardware and the real firmware; print the counter page's address."""
     from kassette_host.shop import run_shop
 
-    sys.exit(run_shop(reader, port, state, trace))
+    sys.exit(run_shop(reader, port, state, trace, stripe))
 
 
 @cli.command()

@@ -102,6 +102,43 @@ class Visitor:
         self.page.mouse.down()
         self.page.mouse.move(goal["x"] + goal["width"] / 2, goal["y"] + goal["height"] / 2, steps=8)
 
+    def stripe(self, number):
+        return self.page.locator('.card[data-stripe="%d"]' % number)
+
+    def try_stripe(self):
+        """Until the terminal asks for a swipe, the stripe cards in front."""
+        self.idle()
+        self.page.get_by_label("Stripe cards").check()
+        self.page.keyboard.press("#")
+        self.sees("Swipe the card")
+        expect(self.page.locator("#rail")).to_have_class(re.compile("wanting"))
+
+    def drag_through(self, number, cm_s, until_mm=60):
+        """Take a stripe card and pull it up through the slot: at a speed, until its middle is so far beyond the head."""
+        box = self.stripe(number).bounding_box()
+        self.page.mouse.move(box["x"] + 40, box["y"] + 30)
+        self.page.mouse.down()
+        end_y = self.stripe(number).evaluate(
+            """(face, [cmS, untilMm]) => {
+                const head = document.getElementById("rail-head").getBoundingClientRect();
+                const pxMm = face.offsetWidth / 85.6;
+                const start = performance.now();
+                let y = 0;
+                for (let mm = -70; mm < untilMm; ) {
+                    mm = Math.min(untilMm, -70 + ((performance.now() - start) * cmS) / 100);
+                    y = head.top + head.height / 2 - mm * pxMm;
+                    const place = { pointerId: 1, clientX: head.left, clientY: y };
+                    face.dispatchEvent(new PointerEvent("pointermove", place));
+                    for (const soon = performance.now() + 8; performance.now() < soon; );
+                }
+                return y;
+            }""",
+            [cm_s, until_mm],
+        )
+        rail = self.page.locator("#rail").bounding_box()
+        self.page.mouse.move(rail["x"], end_y)
+        self.page.mouse.up()
+
     def settled(self):
         """Everything that the journal holds is in the books."""
         expect(self.page.locator("#journal-line")).to_have_text(re.compile("all sent|empty"))
@@ -199,6 +236,47 @@ def test_a_sale_by_mouse_and_a_card_in_the_hand(visitor):
     expect(visitor.card(4)).to_have_attribute("aria-pressed", "false")
     visitor.page.mouse.up()
     expect(visitor.card(4).locator(".known")).to_contain_text("¥%d.%02d" % divmod(before - 120, 100))
+
+
+def test_a_stripe_card_is_dragged_through_the_slot_as_fast_as_the_hand_goes(visitor):
+    visitor.try_stripe()
+    visitor.drag_through(1, 40)
+    visitor.sees("The stripe is good")
+    expect(visitor.page.locator("#rail-speed")).to_have_text(re.compile(r"^(3[5-9]|4[0-5]) cm/s"))
+    visitor.try_stripe()
+    visitor.drag_through(1, 90, until_mm=-10)
+    visitor.sees("STRIPE NOT READ")
+
+
+def test_a_stripe_is_swiped_by_keyboard_and_by_a_click(visitor):
+    visitor.try_stripe()
+    visitor.stripe(2).focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.sees("The stripe is good")
+    visitor.try_stripe()
+    visitor.stripe(5).click()
+    visitor.sees("BANK CARD REFUSED")
+    visitor.idle()
+    visitor.stripe(2).click()
+    expect(visitor.page.locator("#notice")).to_contain_text("the terminal listens when it asks")
+
+
+def test_an_account_gets_more_money(visitor):
+    visitor.page.get_by_label("Stripe cards").check()
+    visitor.stripe(3).hover()
+    visitor.page.get_by_role("button", name="Add money to the account of Tomas").click()
+    visitor.page.click('#amounts [data-minor="5000"]')
+    expect(visitor.stripe(3).locator(".known")).to_contain_text("¥56.00")
+
+
+def test_a_card_on_the_reader_stays_to_be_seen_beside_the_stripes(visitor):
+    visitor.idle()
+    visitor.lay(6)
+    visitor.page.get_by_label("Stripe cards").check()
+    expect(visitor.card(6)).to_be_visible()
+    expect(visitor.card(5)).to_be_hidden()
+    visitor.take(6)
+    expect(visitor.card(6)).to_be_hidden()
 
 
 def test_the_display_is_shown_dot_for_dot(visitor):

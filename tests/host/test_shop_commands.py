@@ -14,6 +14,8 @@ GOOD = {
     "key_up": {"key": "#"},
     "card_put": {"card": 1},
     "card_take": {"card": 8},
+    "swipe": {"stripe": 1, "path": [[0, -150], [140, 1006]]},
+    "fill": {"stripe": 1, "amount": 5000},
     "new_card": {},
     "top_up": {"card": 3, "amount": 5000},
     "paper": {"loaded": False},

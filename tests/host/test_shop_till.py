@@ -18,8 +18,8 @@ from kassette_host.sim import cashier
 class Counter:
     """A person at the page: gives commands, sees what is published."""
 
-    def __init__(self, directory, state="kept"):
-        self.site = open_site(directory, state, Plan(terminal_port=0))
+    def __init__(self, directory, state="kept", plan=None):
+        self.site = open_site(directory, state, plan or Plan(terminal_port=0))
         self.refusals = queue.Queue()
         self.failures = []
         self.till = Till(self.site, lambda line: None, lambda: self.failures.append("till"))
@@ -117,6 +117,48 @@ def test_a_sale_is_seen_everywhere_and_is_there_the_next_day(tmp_path):
         counter.sees("Balance: hold")
         counter.do("card_put", card=2)
         counter.sees("%d.%02d" % divmod(OPENING_BALANCES[1] - 350, 100))
+
+
+def steady(cm_s):
+    """A hand's way through the slot, as the page sends it."""
+    ms = round(1156 / cm_s)
+    return [[0, -150], [ms, 1006]]
+
+
+def test_a_card_is_dragged_through_the_slot(directory):
+    with Counter(directory) as counter:
+        counter.idle()
+        assert counter.refused("swipe", stripe=1, path=steady(45)) == "not-listening"
+        for stripe, path, says in (
+            (1, steady(45), "The stripe is good"),
+            (1, [[0, 1006], [100, -150]], "The stripe is good"),
+            (1, [[0, -150], [120, 250]], "STRIPE NOT READ"),
+            (4, steady(45), "STRIPE IS ERASED"),
+            (5, steady(45), "BANK CARD REFUSED"),
+        ):
+            counter.idle()
+            counter.press("#")
+            counter.until(lambda p: p["slot"]["wants"])
+            counter.do("swipe", stripe=stripe, path=path)
+            counter.sees(says)
+        assert counter.refused("swipe", stripe=9, path=steady(45)) == "no-such-card"
+
+
+def test_stripes_are_accounts_of_the_back_office_and_can_be_filled(directory):
+    with Counter(directory) as counter:
+        parts = counter.idle()
+        known = {card["id"]: card["known"] for card in parts["stripes"]}
+        assert known == {1: 24_000, 2: 8_500, 3: 600, 4: 24_000, 5: None}
+        counter.do("fill", stripe=3, amount=1_000)
+        counter.until(lambda p: p["stripes"][2]["known"] == 1_600 and p["office"]["conserved"])
+        assert counter.refused("fill", stripe=5, amount=1_000) == "account-denied"
+
+
+def test_a_terminal_without_a_stripe_reader_has_no_slot(directory):
+    with Counter(directory, plan=Plan(terminal_port=0, has_stripe=False)) as counter:
+        assert counter.idle()["slot"] == {"fitted": False, "wants": False}
+        assert counter.site.terminal.heap == "128k"
+        assert counter.refused("swipe", stripe=1, path=steady(45)) == "no-slot"
 
 
 def test_the_plug_is_pulled_and_put_in_again(directory):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 from array import array
 
@@ -50,6 +51,49 @@ def test_speed_direction_and_half_a_swipe():
     assert len(head.swipe(stripe, Hand(stop=0.5), Wear(), random.Random(1))[2]) < 0.6 * len(times)
     faster = head.intervals(head.swipe(stripe, Hand(20, 80), Wear(), random.Random(1))[2])
     assert faster[0] > 2.5 * faster[-1]
+
+
+def seen_by_a_browser(cm_s, hz, jerk, rng, is_backward=False):
+    """The way of a mouse as a page sees it: whole pixels, at so many moments a second."""
+    px_mm = 1.85
+    moments, ms, place = [], 0.0, -15.0
+    while place < head.CARD_MM + 15:
+        if ms >= len(moments) * 1000 / hz:
+            pixel = round((head.CARD_MM - place if is_backward else place) * px_mm)
+            moments.append((round(ms), pixel / px_mm))
+        place += cm_s / 100 * (1 + jerk * math.sin(place / 4)) * 0.5
+        ms += 0.5
+    return moments
+
+
+@pytest.mark.parametrize("hz", (60, 125))
+@pytest.mark.parametrize("cm_s", (10, 25, 60, 110))
+def test_a_hand_that_was_watched_is_read(cm_s, hz):
+    rng = random.Random(cm_s)
+    for is_backward in (False, True):
+        path = seen_by_a_browser(cm_s, hz, 0.2, rng, is_backward)
+        digits = card.digits(ISSUER, 77, "3112")
+        seen = head.drag(head.stripe(card.tracks(digits)), path, Wear(0.03), rng)
+        verdict, read, _ = taken(seen, (2, 1))
+        assert (verdict, read) == (tracks.OURS, digits)
+
+
+def test_the_same_way_makes_the_same_flux_as_a_hand_at_that_speed():
+    stripe = head.stripe({2: ";1234567890?"})
+    as_hand = head.swipe(stripe, Hand(50, 50), Wear(), random.Random(1))[2]
+    dragged = head.drag(stripe, [(0, -20), (300, 130)], Wear(), random.Random(1))[2]
+    assert len(dragged) == len(as_hand)
+    assert all(abs(a - b) <= 1 for a, b in zip(head.intervals(dragged), head.intervals(as_hand)))
+
+
+def test_a_hand_that_stops_and_turns_back_sees_the_same_transitions_again():
+    stripe = head.stripe({2: ";1234567890?"})
+    count = len(stripe[2])
+    there = head.drag(stripe, [(0, -20), (300, 120)], Wear(), random.Random(1))[2]
+    back = head.drag(stripe, [(0, -20), (300, 120), (500, 120), (800, -20)], Wear(), random.Random(1))[2]
+    half = head.drag(stripe, [(0, -20), (150, 42), (300, 42)], Wear(), random.Random(1))[2]
+    assert len(there) == count and len(back) == 2 * count and 0.3 * count < len(half) < 0.7 * count
+    assert head.drag(stripe, [(0, 100), (50, 120)], Wear(), random.Random(1))[2] == []
 
 
 def test_wear_takes_and_adds_pairs():

@@ -53,7 +53,7 @@ export class Books {
 
   showOffice(office) {
     $("office-line").textContent = office.line;
-    this.showFigures({ "Slips": office.slips, "Takings": money(office.takings), "On cards": money(office.on_cards), "Unresolved": office.unresolved });
+    this.showFigures({ "Slips": office.slips, "Takings": money(office.takings), "On cards": money(office.on_cards), "In accounts": money(office.in_accounts), "Unresolved": office.unresolved });
     const verdict = $("verdict");
     verdict.textContent = office.verdict;
     verdict.className = `verdict ${office.conserved ? "agrees" : "differs"}`;

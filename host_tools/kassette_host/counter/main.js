@@ -6,6 +6,7 @@ import { Keypad } from "./keypad.js";
 import { Oled } from "./oled.js";
 import { Paper } from "./paper.js";
 import { Buzzer } from "./sound.js";
+import { Stripes } from "./stripes.js";
 import { Switches } from "./switches.js";
 import { Wire } from "./wire.js";
 
@@ -18,7 +19,11 @@ const ADVICE = [
   "Take the paper out and sell: the sale stands, the slip comes when there is paper.",
   "Drag two cards onto the reader at once.",
   "Ask for more than the card holds.",
+  "Press #, choose “Stripe cards” and drag one through the slot: your hand’s speed is what the decoder gets.",
+  "Swipe as slowly as you can, or jerk. Then try the old card, and the bank’s.",
 ];
+const OF_CARD = "The back office writes a credit order first, then speaks to the card itself. A terminal can't do that: it holds the debit key only.";
+const OF_ACCOUNT = "A stripe is only a number: the money is at the back office, which books it there.";
 const PRESETS = [1000, 2000, 5000, 10000, 20000, 50000];
 const NOTICE_MS = 6000;
 
@@ -29,6 +34,7 @@ const wire = new Wire({ onState, onRefusal: (error) => notify(error.text), onLin
 const oled = new Oled($("oled"));
 const keypad = new Keypad(wire);
 const cards = new Cards(wire, askMoney);
+const stripes = new Stripes(wire, askMoney);
 const paper = new Paper(wire);
 const buzzer = new Buzzer();
 const switches = new Switches(wire);
@@ -40,6 +46,8 @@ const PARTS = {
   led: (state) => { $("led").className = `lamp ${state.led ? "green" : ""}`; },
   tones: (state) => buzzer.play(state.tones),
   cards: (state) => cards.show(state.cards, state.reader),
+  stripes: (state) => stripes.show(state.stripes, state.slot),
+  slot: (state) => stripes.show(state.stripes, state.slot),
   reader: (state) => { cards.show(state.cards, state.reader); switches.showTear(state.reader.tear); },
   paper: (state) => paper.show(state.paper),
   network: (state) => switches.showNetwork(state.network),
@@ -67,17 +75,19 @@ function onLink(isUp) {
   notify(isUp ? "" : "The shop is not running. Start it with “make run”; this page will find it.", true);
 }
 
-let creditCard = null;
+let creditCard = null; // of the rack, or a stripe, which has a number
 function askMoney(card) {
   creditCard = card;
-  $("money-title").textContent = `Add money to ${card.holder}’s card`;
+  $("money-title").textContent = `Add money to ${card.holder}’s ${card.number ? "account" : "card"}`;
+  $("money-text").textContent = card.number ? OF_ACCOUNT : OF_CARD;
   $("money").showModal();
 }
 
 for (const minor of PRESETS) {
   const button = make("button", { type: "button", class: "cap", "data-minor": minor }, money(minor).replace(".00", ""));
   button.addEventListener("click", () => {
-    wire.send("top_up", { card: creditCard.id, amount: minor });
+    if (creditCard.number) wire.send("fill", { stripe: creditCard.id, amount: minor });
+    else wire.send("top_up", { card: creditCard.id, amount: minor });
     $("money").close();
   });
   $("amounts").append(button);

@@ -1,14 +1,16 @@
 """The shop: back office, virtual hardware and the real firmware in one process, with a counter page to play at."""
 
 import os
-import pathlib
 import shutil
 import signal
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kassette_host import STATE
+
+if TYPE_CHECKING:
+    from kassette_host.shop.site import Plan
 
 DIRECTORY = STATE / "shop"
 _KEEP_ALIVE_S = 15
@@ -16,24 +18,24 @@ _BUG = "a bug"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_shop(
-    reader: str | None, port: int, state: str, trace: TextIO | None, directory: pathlib.Path = DIRECTORY
-) -> int:
+def run_shop(reader: str | None, port: int, state: str, trace: TextIO | None, has_stripe: bool = True) -> int:
     """Run the shop until SIGINT, SIGTERM or SIGHUP; the exit status: 0, 1 after a bug, 2 when it can't be opened.
 
     reader: a serial port with a real PN532, or None. port: of the pages, the next free one if taken. state: one of
-    `kassette_host.shop.starts.STARTS`. trace: a file for every frame on every link.
+    `kassette_host.shop.starts.STARTS`. trace: a file for every frame on every link. has_stripe: the terminal has a
+    stripe reader, and the heap that it needs.
     """
-    from kassette_host.shop.site import Lock, ShopError
+    from kassette_host.shop.site import TERMINAL_PORT, Lock, Plan, ShopError
 
     end = End()
+    plan = Plan(reader, TERMINAL_PORT if port else 0, trace, has_stripe=has_stripe)
     try:
-        lock = Lock(directory)
+        lock = Lock(DIRECTORY)
     except ShopError as error:
         print("kassette: %s" % error, file=sys.stderr)
         return 2
     try:
-        reason = _run(directory, reader, port, state, trace, end)
+        reason = _run(plan, port, state, end)
         say("closed (%s)" % reason)
         return 1 if reason == _BUG else 0
     except ShopError as error:
@@ -43,16 +45,15 @@ def run_shop(
         lock.release()
 
 
-def _run(directory: pathlib.Path, reader: str | None, port: int, state: str, trace: TextIO | None, end: "End") -> str:
+def _run(plan: "Plan", port: int, state: str, end: "End") -> str:
     """Open the shop and wait for what ends it; its name."""
     from kassette_host.backoffice.listener import Listener, bind
     from kassette_host.shop.office import HOST, PORTS_TRIED
-    from kassette_host.shop.site import TERMINAL_PORT, Plan
     from kassette_host.shop.starts import open_site
     from kassette_host.shop.till import Till
     from kassette_host.shop.web import build_app
 
-    site = open_site(directory, state, Plan(reader, TERMINAL_PORT if port else 0, trace))
+    site = open_site(DIRECTORY, state, plan)
     till = Till(site, say, end.fail)
     pages = Listener(build_app(till, site.office.routes()), bind(HOST, port, PORTS_TRIED), _KEEP_ALIVE_S)
     try:

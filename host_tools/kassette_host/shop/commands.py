@@ -11,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-MAX_LEN = 1024  # of a message, in characters
+MAX_LEN = 4096  # of a message, in characters
 KEYS = "0123456789ABCD*#"
 MAX_TOP_UP_MINOR = 1_000_000
 MAX_TEAR = 16  # a sale has 8 commands, a recovery up to twice as many
+
+MAX_PATH = 256  # points of a hand's way
+MAX_DRAG_MS = 4000
+_MAX_PLACE = 3000  # tenths of a millimetre, to either side
 
 
 class Refusal(Exception):
@@ -44,6 +48,17 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _path(value: Any) -> bool:
+    """The way of a hand: [ms, tenths of a millimetre] in order of time, beginning at 0 ms."""
+    is_moment, is_place = _number(0, MAX_DRAG_MS), _number(-_MAX_PLACE, _MAX_PLACE)
+    if not isinstance(value, list) or not 2 <= len(value) <= MAX_PATH:
+        return False
+    if not all(isinstance(point, list) and len(point) == 2 and is_moment(point[0]) for point in value):
+        return False
+    moments = [point[0] for point in value]
+    return moments[0] == 0 and moments == sorted(moments) and all(is_place(place) for _, place in value)
+
+
 _KEY = _one_of(*KEYS)
 _CARD = _number(0, 0xFFFFFFFF)
 
@@ -52,8 +67,10 @@ COMMANDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "key_up": {"key": _KEY},
     "card_put": {"card": _CARD},
     "card_take": {"card": _CARD},
+    "swipe": {"stripe": _CARD, "path": _path},
     "new_card": {},
     "top_up": {"card": _CARD, "amount": _number(1, MAX_TOP_UP_MINOR)},
+    "fill": {"stripe": _CARD, "amount": _number(1, MAX_TOP_UP_MINOR)},
     "paper": {"loaded": _flag},
     "tear_off": {"slip": _number(1, 1 << 31)},
     "network": {"state": _one_of("up", "down", "silent")},

@@ -1,12 +1,15 @@
 """What a person at the counter can do to the terminal and around it: one function for each command of the page."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 from kassette_host.shop.commands import Refusal
 from kassette_host.shop.rack import RackCard
 from kassette_host.shop.site import Site
+from kassette_host.shop.stripes import StripeCard
 from kassette_host.sim.power import PowerCut
+from kassette_host.virtual import stripe_head
 
 OPENING_MINOR = 5000
 _KEY_DOWN_US = 40_000  # the shortest press, and the shortest pause between two presses of one key
@@ -114,6 +117,31 @@ class Hands:
         self._site.top_up(one, amount)
         self._say("card …%s of %s topped up" % (one.last4, one.holder))
 
+    # --- stripes
+
+    def swipe(self, stripe: int, path: list[list[int]]) -> None:
+        """Drag a stripe through: where the head stood on the card, in tenths of a millimetre, at which millisecond."""
+        one = self._stripe(stripe)
+        slot = self._terminal.slot
+        if not slot.tracks:
+            raise Refusal("no-slot", "this terminal has no stripe reader")
+        rng = random.Random(self._terminal.timeline.now_us)
+        hand = [(float(ms), place / 10) for ms, place in path]
+        if not slot.swipe(stripe_head.drag(stripe_head.stripe(one.tracks), hand, one.wear, rng)):
+            raise Refusal("not-listening", "the terminal listens when it asks for a card: # tries one")
+
+    def _stripe(self, stripe: int) -> StripeCard:
+        found = self._site.stripes.find(stripe)
+        if found is None:
+            raise Refusal("no-such-card", "there is no such card")
+        return found
+
+    def fill(self, stripe: int, amount: int) -> None:
+        """More money into the account behind a stripe."""
+        one = self._stripe(stripe)
+        self._site.office.fill(one.account, amount)
+        self._say("the account of %s topped up" % one.holder)
+
     # --- paper
 
     def paper(self, loaded: bool) -> None:
@@ -208,6 +236,8 @@ DEEDS: dict[str, Callable[..., Any]] = {
     "key_up": Hands.key_up,
     "card_put": Hands.card_put,
     "card_take": Hands.card_take,
+    "swipe": Hands.swipe,
+    "fill": Hands.fill,
     "new_card": Hands.new_card,
     "top_up": Hands.top_up,
     "paper": Hands.paper,

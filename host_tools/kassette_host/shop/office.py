@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from starlette.routing import BaseRoute
 
 from kassette_host.backoffice import checks, register, views
+from kassette_host.backoffice.accounts import AccountDenied, Terms
 from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied
 from kassette_host.backoffice.keystore import KEY_VERSION
 from kassette_host.backoffice.office import BackOffice, Config
@@ -78,6 +79,17 @@ class Office:
         assert row
         return card_id, "%04d" % (row.number % 10_000)
 
+    def open_account(self, number: str, opening_minor: int, expiry: int, pin: str) -> int:
+        """An account behind `number`; its id here."""
+        return self._office.accounts.open(number, opening_minor, Terms(expiry), pin)
+
+    def fill(self, account: int, amount_minor: int) -> None:
+        """Money into an account. Raises Refusal."""
+        try:
+            self._office.accounts.top_up(account, amount_minor)
+        except AccountDenied as denied:
+            raise Refusal("account-denied", "the back office refuses: %s" % denied)
+
     def top_up(self, card: DesfireCard, card_id: int, amount_minor: int) -> None:
         """Raises Refusal."""
         try:
@@ -94,7 +106,7 @@ class Office:
     # --- what the page shows
 
     def view(self) -> dict[str, Any]:
-        """`known`: balances by card id; `acknowledged`: the terminal's serial; `page`: the pane of the counter page."""
+        """`known`, `accounts`: balances by card and by account; `acknowledged`: the terminal's serial; `page`: the pane."""
         if self._is_news:
             self._is_news = False
             with self._office.store.reading() as db:
@@ -113,13 +125,15 @@ class Office:
             "unresolved": outcomes.get(OPEN, 0) + outcomes.get(UNRESOLVED, 0),
             "takings": terms.takings,
             "on_cards": terms.balances,
+            "in_accounts": terms.accounts,
             "conserved": terms.holds and not found,
             "verdict": _verdict(terms),
             "mismatches": found[:_SHOWN_MISMATCHES],
             "rows": [self._row(slip) for slip in views.slip_list(db)],
         }
         known = {card_id: card["balance"] for card_id, card in cards.items()}
-        return {"known": known, "acknowledged": mine["acked_serial"] if mine else 0, "page": page}
+        accounts = {account["id"]: account["balance"] for account in views.account_list(db)}
+        return {"known": known, "accounts": accounts, "acknowledged": mine["acked_serial"] if mine else 0, "page": page}
 
     def _row(self, slip: dict[str, Any]) -> dict[str, Any]:
         address = "%sslips/%s/%d/%d" % (self.path, slip["terminal"], slip["journal_id"], slip["slip"])
@@ -139,11 +153,16 @@ def money(minor: int) -> str:
 def _verdict(terms: checks.Conservation) -> str:
     """The books' identity in words: what was paid in, and where it is."""
     rarely = (
+        ("set aside", terms.authorised),
         ("pending credits", terms.pending_credits),
         ("suspense", terms.suspense),
         ("write-offs", terms.write_offs),
+        ("losses offline", terms.issuer_losses + terms.merchant_losses),
     )
-    said = "%s on cards + %s takings" % (money(terms.balances), money(terms.takings))
+    said = "%s on cards + " % money(terms.balances)
+    if terms.accounts:
+        said += "%s in accounts + " % money(terms.accounts)
+    said += "%s takings" % money(terms.takings)
     for name, minor in rarely:
         if minor:
             said += " %s %s %s" % ("−" if minor < 0 else "+", money(abs(minor)), name)

@@ -4,6 +4,7 @@ lock          who runs this shop
 shop.json     what the terminal was provisioned as; written last, so a half-made shop is made again
 flash.img     the terminal's flash chip, and its wear
 cards/        the cards' memories
+stripes.json  the stripe cards
 slips/        what was printed
 office/       the back office: keys, certificates, books
 """
@@ -25,6 +26,7 @@ from kassette_host.shop.journal_view import JournalView
 from kassette_host.shop.office import Office
 from kassette_host.shop.rack import Rack, RackCard
 from kassette_host.shop.slips import SlipTray
+from kassette_host.shop.stripes import Stripes
 from kassette_host.shop.terminal import CounterTerminal, RealReader
 from kassette_host.sim import wire
 from kassette_host.sim.bench import chip_size, load_program
@@ -39,6 +41,8 @@ SMALL_JOURNAL_SECTORS = 12  # a journal that fills up while one looks on
 OPENING_BALANCES = (5000, 12000, 350, 8800, 2000, 30000, 6450, 1000)  # of the first cards, in minor units
 _PROVISIONED_AS = 1
 _JOURNAL_ID = 1
+_ISSUER = 1
+_HEADS = (2, 1)  # the tracks of the stripe reader
 _FORMAT = 1
 TERMINAL_PORT = 8443  # also in the terminal's settings; the simulated network leads to wherever the back office listens
 
@@ -71,7 +75,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a shop begins. `journal_sectors` and `is_keyed` count for a new one only."""
+    """How a shop begins. `journal_sectors` and `is_keyed` count for a new one only. `has_stripe`: a reader is fitted."""
 
     reader: str | None = None
     terminal_port: int = TERMINAL_PORT
@@ -79,6 +83,7 @@ class Plan:
     is_keyed: bool = True
     journal_sectors: int = JOURNAL_SECTORS
     seed: int | None = None
+    has_stripe: bool = True
 
 
 class Site:
@@ -102,6 +107,7 @@ class Site:
         self.terminal = self._build_terminal(plan)
         self.slips = SlipTray(directory / "slips")
         self.rack = Rack(directory / "cards")
+        self.stripes = Stripes(directory / "stripes.json")
         root = journal_root(self.office.keys.journal_master, TERMINAL, _PROVISIONED_AS)
         self.journal = JournalView(self.terminal.partition(wire.JOURNAL), root, TERMINAL, _JOURNAL_ID)
         if told is None:
@@ -120,7 +126,10 @@ class Site:
             raise ShopError("no reader on %s: %s" % (plan.reader, error))
         seed = plan.seed if plan.seed is not None else int.from_bytes(os.urandom(8), "little")
         sectors = self._told["journal_sectors"]
-        return CounterTerminal(self._flash, sectors * SECTOR, seed, None, plan.trace, real_reader=real)
+        terminal = CounterTerminal(self._flash, sectors * SECTOR, seed, None, plan.trace, real_reader=real)
+        if plan.has_stripe:
+            terminal.fit_stripe_reader(*_HEADS)
+        return terminal
 
     # --- the first start
 
@@ -128,6 +137,7 @@ class Site:
         self.office.enrol(TERMINAL, _JOURNAL_ID, _PROVISIONED_AS, "Counter 1", SHOP_NAME_ASCII)
         for minor in OPENING_BALANCES:
             self.issue(minor)
+        self.stripes.issue(_ISSUER, self.office.open_account)
         if plan.is_keyed:
             self.provision()
         else:

@@ -36,7 +36,9 @@ class View:
             "led": self._terminal.led,
             "tones": self._hear(),
             "cards": self._cards(office["known"]),
+            "stripes": self._stripes(office["accounts"]),
             "reader": self._reader(),
+            "slot": {"fitted": bool(self._terminal.slot.tracks), "wants": self._terminal.slot.is_sampled},
             "paper": {
                 "loaded": not self._terminal.printer.is_paper_out,
                 "slips": self._site.slips.view(self._terminal.printer.current),
@@ -82,6 +84,20 @@ class View:
                 "known": known.get(one.id),
             }
             for one in self._site.rack
+        ]
+
+    def _stripes(self, balances: dict[int, int]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "kind": one.kind,
+                "holder": one.holder,
+                "colour": one.colour,
+                "number": one.number,
+                "pin": one.pin,
+                "known": balances.get(one.account),
+            }
+            for one in self._site.stripes
         ]
 
     def _reader(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations  # the long runs use PyPy, whose Python is ol
 import math
 import random
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ _FIRST_BIT_MM = 7.44  # where the start sentinel begins
 _SPACE_MM = CARD_MM - 3.0  # zeros fill the stripe up to here
 _STEP_MM = 0.05
 _REST_MM = 2.0  # of way before the card and behind it
+_INERTIA_MS = 16  # a hand with a card in it changes its speed no sooner; two pictures of a screen
 Stripe = dict  # track -> list of positions
 
 
@@ -116,6 +118,46 @@ def swipe(stripe: Stripe, hand: Hand, wear: Wear, rng: random.Random) -> dict[in
             moments += [rng.uniform(0, times[-1]) for _ in range(int(wear.noise_hz * times[-1] / RATE_HZ))]
         seen[track] = sorted({round(moment) for moment in moments})
     return seen
+
+
+def drag(stripe: Stripe, path: Sequence[tuple[float, float]], wear: Wear, rng: random.Random) -> dict[int, list[int]]:
+    """As `swipe`, by a hand that was watched: `path` has pairs (ms, place of the head on the card in mm), in order of time.
+
+    The hand may go either way, stop, turn back, begin or end anywhere. What was seen of it are points in time and whole
+    pixels; between them it moves as a thing with mass does.
+    """
+    way = _smooth(path)
+    seen = {}
+    for track, places in stripe.items():
+        worn = sorted(_worn(places, PITCH_MM[track], wear, rng))
+        moments = [rng.uniform(0, len(way)) for _ in range(int(wear.noise_hz * len(way) / 1000))]
+        for ms in range(1, len(way)):
+            start, end = way[ms - 1], way[ms]
+            for place in worn[bisect_left(worn, min(start, end)) : bisect_left(worn, max(start, end))]:
+                moments.append(ms - 1 + (place - start) / (end - start))
+        seen[track] = sorted({round(moment * RATE_HZ / 1000) for moment in moments})
+    return seen
+
+
+def _smooth(path: Sequence[tuple[float, float]]) -> list[float]:
+    """The place at each millisecond, averaged over what inertia allows; the two ends stay where they are."""
+    first, last = path[0][0], path[-1][0]
+    line = []
+    i = 1
+    for ms in range(int(last - first) + 1):
+        while i < len(path) - 1 and path[i][0] <= first + ms:
+            i += 1
+        (before_ms, before), (after_ms, after) = path[i - 1], path[i]
+        share = (first + ms - before_ms) / (after_ms - before_ms) if after_ms > before_ms else 1.0
+        line.append(before + (after - before) * share)
+    sums = [0.0]
+    for place in line:
+        sums.append(sums[-1] + place)
+    smooth = []
+    for ms in range(len(line)):
+        reach = min(_INERTIA_MS, ms, len(line) - 1 - ms)
+        smooth.append((sums[ms + reach + 1] - sums[ms - reach]) / (2 * reach + 1))
+    return smooth
 
 
 def _worn(places: Sequence[float], pitch: float, wear: Wear, rng: random.Random) -> list[float]:
