@@ -281,12 +281,13 @@ class Panel:
 class Net:
     """Wi-Fi. The port's own task looks for the network for as long as it is away, without a step of ours."""
 
-    def __init__(self, ssid, key, address):
+    def __init__(self, ssid, key, address, built):
         self._wlan = WLAN(_STATION)
         self._wlan.active(True)
         if ssid:
             self._wlan.connect(ssid, key)
         self._address = address
+        self._built = built
         self._context = None
 
     def is_up(self):
@@ -301,11 +302,12 @@ class Net:
 
         self._context = tls_stream.context(tls)
 
-    async def open(self, tls, timeout_ms):
+    async def open(self, tls, now, timeout_ms):
         from socket import getaddrinfo
 
         from shared import tls_stream
 
+        _set_clock(now or self._built)
         if not self._context:
             self.prepare(tls)
         address = getaddrinfo(self._address, tls.port)[0][-1]  # a number: a name would block the chip
@@ -314,9 +316,8 @@ class Net:
 
 def _set_clock(now):
     """The chip's own clock, by which TLS judges certificates, begins with the year 2000 at each power-on."""
-    if time.time() + _YEAR_2000 < now:
-        year, month, day, hour, minute, second, weekday, _ = time.gmtime(now - _YEAR_2000)
-        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+    year, month, day, hour, minute, second, weekday = time.gmtime(now - _YEAR_2000)[:7]
+    machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
 
 
 class Board:
@@ -332,13 +333,12 @@ class Board:
         built = bytearray(4)
         self.open_data("built.bin").readinto(built)
         self.build_time = unpack_from("<I", built, 0)[0]
-        _set_clock(self.build_time)
         say("board flash")
         self.settings_flash = Flash("settings")
         self.journal_flash = Flash("journal")
         self.ratchet_flash = Flash("ratchet")
         say("board radio")
-        self.net = self.random = Net(ssid, key, address)
+        self.net = self.random = Net(ssid, key, address, self.build_time)
         say("board reader")
         # No `rxbuf`: in v1.24.0 it takes the queue from the task that serves `irq`, and the chip stands still.
         uart = machine.UART(2, _READER_BAUD, tx=_READER_TX, rx=_READER_RX)

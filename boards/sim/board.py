@@ -156,7 +156,7 @@ class Net:
 
         self._context = tls_stream.context(tls)
 
-    async def open(self, tls, timeout_ms):
+    async def open(self, tls, now, timeout_ms):
         from shared import tls_stream
 
         if not self._context:

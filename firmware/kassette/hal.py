@@ -151,8 +151,12 @@ class Net(Protocol):
         """Take what connections need for good while the heap is in one piece. Raises Fault(503): the identity is no use."""
         ...
 
-    async def open(self, tls: "TlsIdentity", timeout_ms: int) -> Stream:
-        """Connect; hands are shaken in the first write. Raises Fault: 502 no answer, 503 the identity is no use."""
+    async def open(self, tls: "TlsIdentity", now: int, timeout_ms: int) -> Stream:
+        """Connect; hands are shaken in the first write. Raises Fault: 502 no answer, 503 the identity is no use.
+
+        `now`: u32 seconds since 1970 UTC, by which the server's certificate is judged on a board without a clock of its
+        own; 0: nobody knows better than the build time.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ The firmware is the bundle that the chip gets, the panel and the reader at its s
 """
 
 import random
+import time
 
 import pytest
 from bench_on_unix import STANDINS, BenchOnUnix, boot_folder, keyed_partitions, lay_out
@@ -113,6 +114,18 @@ def test_an_error_of_the_flash_has_its_code(tmp_path):
     with BenchOnUnix(flash, STANDINS / "flash_errors.py") as bench:
         bench.run_until(lambda: any(line.startswith("blank") for line in bench.lines))
         assert bench.lines == ["program 406 4096", "erase 407 1", "blank True"]
+
+
+def test_a_connection_sets_the_chips_clock_to_the_trusted_time_or_else_to_the_builds(tmp_path):
+    with BenchOnUnix(lay_out(tmp_path / "flash", {}), STANDINS / "clock.py") as bench:
+        bench.run_until(lambda: len(bench.lines) == 3)
+        assert bench.lines == [_rtc(1_795_420_800), _rtc(1_900_000_000), _rtc(1_795_420_800)]
+
+
+def _rtc(unix_s):
+    """The chip counts from 2000 on, the interpreter here from 1970 on: the same seconds have another date."""
+    at = time.gmtime(unix_s - 946_684_800)
+    return "rtc %d %d %d %d %d %d %d 0" % (*at[:3], at.tm_wday, *at[3:6])
 
 
 def test_keys_that_were_pressed_and_released_while_nobody_looked_are_not_lost(tmp_path, boot, partitions):

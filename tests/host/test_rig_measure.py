@@ -20,18 +20,22 @@ ready 1 1 76000 @ 3500000 400000 100
 idle @ 3600000 400000 120
 mark 3 3100000 100000 95
 read 1000
-longest 7000
+longest 7000 5000
 """.strip().split("\n")
 
 
 def test_the_marks_still_fit_the_boards_source_and_compile():
-    for name in ("board", "figures"):
-        source = (ROOT / "boards/esp32_bench" / (name + ".py")).read_text()
-        edited = probe.edit("esp32_bench." + name, source)
+    for name, hook in (
+        ("esp32_bench/board", "counts"),
+        ("esp32_bench/figures", "counts"),
+        ("shared/tls_stream", "return call"),
+    ):
+        source = (ROOT / "boards" / (name + ".py")).read_text()
+        edited = probe.edit(name.replace("/", "."), source)
         assert edited != source
-        bundle.compile_text("/esp32_bench/" + name, edited)
+        bundle.compile_text("/" + name, edited)
         with pytest.raises(ValueError, match="no line"):
-            probe.edit("esp32_bench." + name, source.replace("counts", "others"))
+            probe.edit(name.replace("/", "."), source.replace(hook, "others"))
     main = bundle.boot_files("esp32_bench")["main.py"].decode()
     bundle.compile_text("/main", probe.PRELUDE + main)
     assert probe.edit("kassette.app", "x = 1\n") == "x = 1\n"
@@ -58,11 +62,11 @@ def mark(code, at_us, idle_us=0, reads=0):
 
 
 def test_sale_phases_are_from_the_card_to_the_closed_journal():
-    log = ["longest 1", mark(0x3200, 100), mark(0x4A00, 200), mark(0x405A, 5200, 4000), mark(0x40DC, 7200, 5000, 1)]
+    log = ["longest 1 0", mark(0x3200, 100), mark(0x4A00, 200), mark(0x405A, 5200, 4000), mark(0x40DC, 7200, 5000, 1)]
     log += [mark(probe.WROTE, 9200, 5000, 1), mark(probe.WRITTEN, 9700, 5000, 1), mark(0x3200, 99_000, 80_000, 9)]
-    log += ["read 500", "longest 12345"]
+    log += ["read 500", "longest 12345 678"]
     dump = probe.dump(log)
-    assert dump.longest_us == 12345
+    assert (dump.longest_us, dump.tls_us) == (12345, 678)
     phases = measure.sale_phases(dump.marks, dump.read_us)
     assert [(p.name, p.cpu_ms) for p in phases] == [
         ("find the card", 1.0),
@@ -73,8 +77,8 @@ def test_sale_phases_are_from_the_card_to_the_closed_journal():
 
 
 def test_a_dump_is_what_came_since_the_one_before():
-    log = [mark(1, 1), "read 5", "longest 2", mark(2, 2), "noise", "read 6", "longest 3"]
-    assert probe.dump(log) == probe.Dump([probe.Mark(2, 2, 0, 0)], 3, 6)
+    log = [mark(1, 1), "read 5", "longest 2 1", mark(2, 2), "noise", "read 6", "longest 4 3"]
+    assert probe.dump(log) == probe.Dump([probe.Mark(2, 2, 0, 0)], 4, 3, 6)
 
 
 def test_the_chart_is_a_picture_with_a_bar_for_each_phase():

@@ -196,7 +196,7 @@ async def net(board, identity):
     await _link(board, True)
     board.net.prepare(identity)
     for _ in range(2):
-        stream = await board.net.open(identity, _MS)
+        stream = await board.net.open(identity, board.build_time, _MS)
         await stream.write(b"a line, please\n", _MS)
         heard = bytearray(100)
         n = 0

@@ -167,6 +167,7 @@ class Office:
         self.reply = reply or self.honest
         self.is_linked = True
         self.opens = 0
+        self.times = []  # by which the certificate of each was to be judged
         self.open_ms = 0
         self.refusals = []
         self.requests = []
@@ -178,9 +179,10 @@ class Office:
     def is_up(self):
         return self.is_linked
 
-    async def open(self, tls, timeout_ms):
+    async def open(self, tls, now, timeout_ms):
         assert tls.host == Settings.host
         self.opens += 1
+        self.times.append(now)
         await self.clock.sleep_ms(min(self.open_ms, timeout_ms))
         if self.open_ms >= timeout_ms:
             raise Fault(502)

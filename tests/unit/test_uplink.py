@@ -69,6 +69,21 @@ async def test_an_acknowledgement_moves_the_watermark_and_sets_the_clock():
     assert shop.wall.now() == NOW and shop.wall.is_trusted
 
 
+async def test_a_certificate_is_judged_by_a_trusted_time_only():
+    shop = Shop()
+    shop.office.reply = lambda request: []
+    assert await shop.once() == 502
+    shop.office.reply = shop.office.honest
+    assert await shop.once() is False
+    await shop.clock.run(shop.clock.sleep_ms(7_000))
+    shop.uplink.close()
+    assert await shop.once() is False
+    shop.wall.set(NOW - 60, True)  # the clock stands still until that has caught up
+    shop.uplink.close()
+    assert await shop.once() is False
+    assert shop.office.times == [0, 0, NOW + 7, 0]
+
+
 async def test_nothing_to_send_asks_for_the_time_all_the_same():
     shop = Shop()
     assert await shop.once() is False
@@ -376,8 +391,8 @@ async def test_the_connection_breaks_while_the_request_leaves():
     shop.office.open_ms = 1
     real_open = shop.office.open
 
-    async def open_broken(tls, timeout_ms):
-        stream = await real_open(tls, timeout_ms)
+    async def open_broken(tls, now, timeout_ms):
+        stream = await real_open(tls, now, timeout_ms)
         stream.write_fault = Fault(503, -30592)
         return stream
 
@@ -583,8 +598,8 @@ async def test_a_key_abandons_connecting_and_the_handshake():
         if stage == "write":
             real_open = shop.office.open
 
-            async def open_slow(tls, timeout_ms, shop=shop, real_open=real_open):
-                stream = await real_open(tls, timeout_ms)
+            async def open_slow(tls, now, timeout_ms, shop=shop, real_open=real_open):
+                stream = await real_open(tls, now, timeout_ms)
                 stream.write_ms = 3_000
                 return stream
 

@@ -179,7 +179,8 @@ class Uplink:
                 self.close()  # a kept connection that ended meanwhile: not a failure yet
         self._is_shaking = True
         gc.collect()
-        self._stream = await self._net.open(self._settings, _OPEN_MS)
+        now = self._wall.now() if self._wall.is_trusted else 0
+        self._stream = await self._net.open(self._settings, now, _OPEN_MS)
         return await self._ask(self._stream)
 
     async def _ask(self, stream):

@@ -17,7 +17,7 @@ from array import array
 from asyncio import core
 from time import ticks_diff, ticks_us
 probe_marks = array("i", bytes(3200))
-probe_state = [0, 0, 0, 0, 0]  # next mark, us idle, end of the last wait, longest step, whether ready
+probe_state = [0, 0, 0, 0, 0, 0]  # next mark, us idle, end of the last wait, longest step, whether ready, longest of TLS
 probe_print = print
 probe_import = __import__
 
@@ -61,6 +61,13 @@ def probe_writer(write):
         return write(data)
     return marked
 
+def probe_timed(call, argument):
+    began = ticks_us()
+    try:
+        return call(argument)
+    finally:
+        probe_state[5] = max(probe_state[5], ticks_diff(ticks_us(), began))
+
 def probe_dump():
     for at in range(0, probe_state[0], 4):
         probe_print("mark", *probe_marks[at : at + 4])
@@ -70,8 +77,8 @@ def probe_dump():
     for _ in range(16):
         part.readblocks(0, piece, 0)
     probe_print("read", ticks_diff(ticks_us(), began) // 16)
-    probe_print("longest", probe_state[3])
-    probe_state[0] = probe_state[3] = 0
+    probe_print("longest", probe_state[3], probe_state[5])
+    probe_state[0] = probe_state[3] = probe_state[5] = 0
 
 core.IOQueue = ProbeQueue
 core.new_event_loop()
@@ -97,6 +104,10 @@ _EDITS = {
     "esp32_bench.figures": (
         ("from __main__ import counts", "from __main__ import counts, probe_dump"),
         ("micropython.mem_info()\n", "probe_dump()\n    micropython.mem_info()\n"),
+    ),
+    "shared.tls_stream": (
+        ("import socket\n", "import socket\nfrom __main__ import probe_timed\n"),
+        ("return call(argument)\n", "return probe_timed(call, argument)\n"),
     ),
 }
 
@@ -142,6 +153,7 @@ class Dump(NamedTuple):
 
     marks: list[Mark]
     longest_us: int  # the longest step between two looks at what has come
+    tls_us: int  # the longest call of the TLS library
     read_us: int  # what the emulator charges for one short read of the flash
 
 
@@ -152,4 +164,5 @@ def dump(log: list[str]) -> Dump:
     words = [line.split() for line in log[begin : ends[-1] + 1]]
     (read_us,) = [int(parts[1]) for parts in words if parts[:1] == ["read"]]
     marks = [Mark(*map(int, parts[1:])) for parts in words if parts[:1] == ["mark"]]
-    return Dump(marks, int(words[-1][1]), read_us)
+    longest_us, tls_us = map(int, words[-1][1:])
+    return Dump(marks, longest_us, tls_us, read_us)

@@ -30,7 +30,7 @@ _CONNECT_S = 60
 _LAST_BYTES = 2000
 _CHUNK = 65536
 _PR_SET_PDEATHSIG = 1
-_NICE = 10
+_NICE = 5
 
 
 def missing() -> str:
