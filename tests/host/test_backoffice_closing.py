@@ -1,8 +1,8 @@
 """A closed day at the back office: its totals against the records, and what a terminal says of its own journal."""
 
 import pytest
-from ledger_world import OK, START, TORN_DONE, Card
-from sqlalchemy import delete, select
+from ledger_world import OK, START, TORN_DONE, Card, empty
+from sqlalchemy import select
 from uploads import body, journal_till, raw_slots
 
 from kassette.codec import records
@@ -10,7 +10,7 @@ from kassette.flows import close
 from kassette_host.backoffice import evidence, keystore, mismatch, orders, register
 from kassette_host.backoffice.card_record import parse
 from kassette_host.backoffice.intake import Intake
-from kassette_host.backoffice.schema import metadata, mismatches
+from kassette_host.backoffice.schema import mismatches
 from kassette_host.backoffice.store import Store
 from kassette_host.provision import journal_root
 
@@ -33,8 +33,7 @@ class Shop:
 
     def __init__(self, cards=7):
         with _STORE.writing() as books:
-            for table in reversed(metadata.sorted_tables):
-                books.db.execute(delete(table))
+            empty(books)
             register.enrol_terminal(books, _TERMINAL, _JOURNAL, 1, "till", "shop")
             self.cards = [self._issue(books, number) for number in range(1, cards + 1)]
         self._intake = Intake(_STORE, _KEYS, lambda terminal, serial: None)

@@ -1,9 +1,10 @@
-"""The books on PostgreSQL: the tests of booking once more, and what only two writers can show."""
+"""The books on PostgreSQL: the tests of booking and of closed days once more, and what only two writers can show."""
 
 import threading
 
 import pytest
 import test_backoffice_booking
+import test_backoffice_closing
 from sqlalchemy import func, select, update
 
 from kassette_host.backoffice import register
@@ -22,16 +23,17 @@ def store(postgres):
 
 
 def _bodies():
-    for name, function in vars(test_backoffice_booking).items():
-        plain = name.startswith("test_") and not hasattr(function, "hypothesis")  # those take too long here
-        if plain and not function.__code__.co_argcount:
-            yield name
+    for module in (test_backoffice_booking, test_backoffice_closing):
+        for name, function in vars(module).items():
+            plain = name.startswith("test_") and not hasattr(function, "hypothesis")  # those take too long here
+            if plain and not function.__code__.co_argcount:
+                yield pytest.param(module, name, id=name)
 
 
-@pytest.mark.parametrize("name", list(_bodies()))
-def test_the_same_on_postgresql(name, store, monkeypatch):
-    monkeypatch.setattr(test_backoffice_booking, "_STORE", store)
-    getattr(test_backoffice_booking, name)()
+@pytest.mark.parametrize("module, name", list(_bodies()))
+def test_the_same_on_postgresql(module, name, store, monkeypatch):
+    monkeypatch.setattr(module, "_STORE", store)
+    getattr(module, name)()
 
 
 def test_two_writers_that_saw_each_other_s_rows_are_one_after_the_other(postgres):

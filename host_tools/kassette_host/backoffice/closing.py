@@ -50,16 +50,13 @@ def _first_of_batch(db: Connection, key: Key) -> int:
 
 def _sold(db: Connection, key: Key) -> tuple[int, int]:
     """How many sales the records of the batch prove, and their sum; what was abandoned before is owed back, not sold."""
+    kinds = slots.c.kind.in_((records.COMMITTED, records.LATE_COMMIT))
+    told = select(slots.c.facts).where(*_mine(key), kinds, slots.c.serial.between(_first_of_batch(db, key), key[2]))
+    named = [json.loads(facts)["intent"] for facts in db.scalars(told)]
     row = intents.c
-    told = (
-        slots.c.kind.in_((records.COMMITTED, records.LATE_COMMIT)),
-        slots.c.serial.between(_first_of_batch(db, key), key[2]),
-    )
-    same = (
-        (row.terminal == slots.c.terminal)
-        & (row.journal_id == slots.c.journal_id)
-        & (row.serial == func.json_extract(slots.c.facts, "$.intent"))
-    )
-    query = select(func.count(), func.coalesce(func.sum(row.amount), 0)).select_from(slots.join(intents, same))
-    count, total = db.execute(query.where(*_mine(key), *told, row.decision != rules.ABANDONED)).one()
-    return count, total
+    mine = (row.terminal == key[0], row.journal_id == key[1], row.decision != rules.ABANDONED)
+    within = row.serial.between(min(named, default=0), max(named, default=0))
+    query = select(row.serial, row.amount).where(*mine, within)
+    amounts = dict(tuple(line) for line in db.execute(query))
+    sold = [amounts[serial] for serial in named if serial in amounts]
+    return len(sold), sum(sold)
