@@ -131,6 +131,23 @@ def test_an_overdraw_is_the_issuers_within_the_allowance_and_the_merchants_beyon
     assert (terms.issuer_losses, terms.merchant_losses, terms.takings) == (-3_000, -500, 7_500)
 
 
+def test_beyond_the_limit_of_its_account_a_sale_offline_is_the_merchants_risk(office):
+    account = office.open(_NUMBER, 1_000, offline_limit_minor=2_000)
+    office.open(_OTHER, 0)
+    till = office.tills[0]
+    office.sell_offline(till, _OTHER, 1_500)  # another account's is not counted
+    office.sell_offline(till, _NUMBER, 1_500)  # 500 are not there, within the limit
+    office.sell_offline(till, _NUMBER, 1_200)  # 700 beyond it
+    office.send()
+    terms = office.terms()
+    assert (terms.issuer_losses, terms.merchant_losses, terms.takings) == (-2_500, -700, 4_200)
+    till.contact += 3_600
+    office.accounts.set_offline_limit(account, 0)
+    office.sell_offline(till, _NUMBER, 100)
+    office.send()
+    assert office.terms().merchant_losses == -800
+
+
 def test_one_account_spent_at_two_counters_offline_is_found_and_booked(office):
     account = office.open(_NUMBER, 1_000)
     for till in office.tills:

@@ -73,6 +73,17 @@ def test_an_open_page_shows_a_sale_without_being_reloaded(shop, browser):
     assert page.evaluate("window.isTheSame") and not problems
 
 
+def test_an_account_is_frozen_with_a_button(shop, browser):
+    address = shop[3]
+    page = browser.new_page()
+    page.goto(address + "accounts/1")
+    page.get_by_role("button", name="Freeze").click()
+    page.get_by_role("button", name="Make it active").wait_for(timeout=_HANG_MS)
+    assert page.locator("h1 .pill").inner_text() == "frozen"
+    page.goto(address + "audit")
+    page.wait_for_selector("td:has-text('account frozen')", timeout=_HANG_MS)
+
+
 def test_every_page_fits_a_phone(shop, browser):
     office, till, card, address = shop
     till.sell(card, 1250)

@@ -1,14 +1,16 @@
 """Cards from the back office, on the virtual card: issued and topped up once, whatever frame gets lost; the key store."""
 
 import json
+import sqlite3
 
 import pytest
 from ledger_world import empty
 from sqlalchemy import func, select, update
 
 from kassette_host.backoffice import checks, keystore, orders, register
+from kassette_host.backoffice.accounts import OFFLINE_MINOR
 from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied, Issuer
-from kassette_host.backoffice.schema import cards, credit_orders, layout, mismatches
+from kassette_host.backoffice.schema import accounts, cards, credit_orders, layout, mismatches
 from kassette_host.backoffice.store import Store, StoreError
 from kassette_host.cards.ev1_client import CardError
 from kassette_host.cards.personalise import credit, read_card
@@ -311,3 +313,19 @@ def test_a_database_of_a_newer_layout_is_refused(tmp_path):
     store.close()
     with pytest.raises(StoreError, match="99"):
         Store(path, lambda: _NOW)
+
+
+def test_books_from_before_the_limits_offline_are_brought_up_to_date(tmp_path):
+    path = tmp_path / "books.sqlite"
+    Store(path, lambda: _NOW, synchronous="OFF").close()
+    old = sqlite3.connect(path)
+    old.execute("ALTER TABLE accounts DROP COLUMN offline_limit")
+    old.execute("UPDATE layout SET version = 4")
+    fields = "lookup, sealed, last4, state, replaced_by, sequence, expiry, balance, floor, day_limit, pin_verifier, pin_failures, opened_at"
+    old.execute("INSERT INTO accounts (%s) VALUES ('x', '', 1, 'active', '', 1, 2, 0, 0, 0, '', 0, 0)" % fields)
+    old.commit()
+    old.close()
+    store = Store(path, lambda: _NOW, synchronous="OFF")
+    with store.reading() as db:
+        assert db.scalar(select(accounts.c.offline_limit)) == OFFLINE_MINOR
+    store.close()

@@ -3,8 +3,9 @@
 What the back office had approved is set aside already. Anything else was sold on the terminal's own decision, and the account
 may not have enough. Who bears what is missing:
 
-- the merchant, as far as the terminal's sales on accounts since it last heard of the back office exceed its allowance;
-- the issuer, who granted the allowance, the rest.
+- the merchant, as far as the terminal's sales on accounts since it last heard of the back office exceed its allowance, or
+  those on this account the account's own limit;
+- the issuer, who granted both, the rest.
 """
 
 from typing import Any
@@ -45,8 +46,10 @@ def cover(books: Books, intent: Row) -> None:
     if not intent.bookable or settlement.approved(books.db, key) == (intent.account, intent.amount):
         return
     there = 0
+    beyond = _sold_unasked(books, intent) - accounts.allowance(books.db, intent.terminal)
     if intent.account:
         account = accounts.locked(books, intent.account)
+        beyond = max(beyond, _sold_unasked(books, intent, intent.account) - account.offline_limit)
         if account.at_host:
             host_sales.sold_unasked(books, intent)
         # A set-aside under this very key that does not fit comes back first: `settle` posts the difference.
@@ -55,21 +58,22 @@ def cover(books: Books, intent: Row) -> None:
     uncovered = intent.amount - there
     if not uncovered:
         return
-    merchant = min(max(_sold_unasked(books, intent) - accounts.allowance(books.db, intent.terminal), 0), uncovered)
+    merchant = min(max(beyond, 0), uncovered)
     settlement.learn(books, key, uncovered=uncovered, borne_by_merchant=merchant)
     text = "an account was overdrawn offline by %d: %d is the issuer's loss, %d the merchant's"
     where = settlement.place(key) | {"slip": intent.slip}
     mismatch.report(books, mismatch.OVERDRAWN, key, text % (uncovered, uncovered - merchant, merchant), **where)
 
 
-def _sold_unasked(books: Books, intent: Row) -> int:
-    """This sale and those before it that the terminal decided by itself since the same contact."""
+def _sold_unasked(books: Books, intent: Row, account: int = 0) -> int:
+    """This sale and those before it that the terminal decided by itself since the same contact, of one account or of all."""
     row, asked = intents.c, authorisations.c
     same = (row.terminal == intent.terminal, row.journal_id == intent.journal_id, row.contact == intent.contact)
     earlier = (row.serial < intent.serial, row.card == 0, row.said == rules.COMMITTED, row.bookable)
     place = (asked.terminal == row.terminal, asked.journal_id == row.journal_id, asked.serial == row.serial)
     approved = select(asked.serial).where(*place, asked.decision == 0).exists()
-    sold = books.db.scalar(select(ledger.total(row.amount)).where(*same, *earlier, ~approved))
+    whose = (row.account == account,) if account else ()
+    sold = books.db.scalar(select(ledger.total(row.amount)).where(*same, *earlier, *whose, ~approved))
     return intent.amount + (sold or 0)
 
 

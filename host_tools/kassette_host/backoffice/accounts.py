@@ -19,6 +19,7 @@ OPENING, TOP_UP = "opening", "top_up"
 PIN_TRIES = 3
 CEILING_MINOR = 1_000_000
 ALLOWANCE_MINOR = 20_000  # of a terminal that was given none of its own
+OFFLINE_MINOR = 10_000  # of an account that was given none of its own: what a terminal's own rule lets one card pay
 
 
 class AccountDenied(Exception):
@@ -29,6 +30,7 @@ class AccountDenied(Exception):
 class Terms:
     """How an account may be used. `floor_minor`: 0, or below it an overdraft; `day_limit_minor`: 0 for none.
 
+    `offline_limit_minor`: what one terminal may sell on it between two contacts, without asking, at the issuer's risk.
     `is_at_host`: an issuer's host keeps the money and has the last word (`host_sales`).
     """
 
@@ -37,6 +39,7 @@ class Terms:
     floor_minor: int = 0
     day_limit_minor: int = 0
     is_at_host: bool = False
+    offline_limit_minor: int = OFFLINE_MINOR
 
 
 class Accounts:
@@ -64,7 +67,7 @@ class Accounts:
             values = {"lookup": lookup, "sealed": sealed, "last4": int(number[-4:]), "state": ACTIVE, "replaced_by": ""}
             values |= {"sequence": terms.sequence, "expiry": terms.expiry, "balance": 0, "floor": terms.floor_minor}
             values |= {"day_limit": terms.day_limit_minor, "pin_verifier": b"", "pin_failures": 0}
-            values["at_host"] = int(terms.is_at_host)
+            values |= {"at_host": int(terms.is_at_host), "offline_limit": terms.offline_limit_minor}
             new = insert(accounts).values(**values, opened_at=books.now).returning(accounts.c.id)
             account = books.db.execute(new).scalar_one()
             _credit(books, account, OPENING, opening_minor, operator)
@@ -119,6 +122,18 @@ class Accounts:
             return sequence
 
         return self._write(work)
+
+    def set_offline_limit(self, account: int, amount_minor: int, operator: str = "counter") -> None:
+        """Another `offline_limit_minor`; what was sold before is not looked at again."""
+        if not 0 <= amount_minor <= CEILING_MINOR:
+            raise AccountDenied("at most %d may be sold offline" % CEILING_MINOR)
+
+        def work(books: Books) -> None:
+            locked(books, account)
+            _change(books, account, offline_limit=amount_minor)
+            mismatch.note(books, operator, "offline limit set", "account %d" % account, "%d" % amount_minor)
+
+        self._write(work)
 
     def replace_by_card(self, account: int, card: int, operator: str = "counter") -> int:
         """The account ends; what is in it waits for chip card `card` as a credit order, whose number is returned.

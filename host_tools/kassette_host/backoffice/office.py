@@ -93,7 +93,7 @@ class BackOffice:
         self.authoriser = Authoriser(self.store, self.keys, self._answered, config.utc_offset_min, host)
         self.intake = Intake(self.store, self.keys, self._took)
         self._events = Events(self.feed)
-        self._pages = Pages(self.store, self._events, config.utc_offset_min)
+        self._pages = Pages(self.store, self.accounts, self._events, config.utc_offset_min)
         self._listeners: list[Listener] = []
 
     def start(self) -> Ports:

@@ -1,4 +1,4 @@
-"""The back office in a browser: pages under /office/, the same facts as JSON under /api/. Read only.
+"""The back office in a browser: pages under /office/, the same facts as JSON under /api/. What changes something is `deeds`.
 
 Everything is rendered from `views`, which knows no card numbers. Names from outside are escaped by the templates. The
 pages load nothing from elsewhere.
@@ -23,6 +23,8 @@ from starlette.staticfiles import StaticFiles
 
 from kassette.money import text as money
 from kassette_host.backoffice import views
+from kassette_host.backoffice.accounts import Accounts
+from kassette_host.backoffice.deeds import Deeds
 from kassette_host.backoffice.events import Events
 from kassette_host.backoffice.rules import OUTCOMES
 from kassette_host.backoffice.store import Store
@@ -49,8 +51,9 @@ Look = Callable[[Connection, Request], dict[str, Any]]
 class Pages:
     """`offset_min`: minutes that the times on the pages are ahead of UTC."""
 
-    def __init__(self, store: Store, events: Events, offset_min: int = 480):
+    def __init__(self, store: Store, kept: Accounts, events: Events, offset_min: int = 480):
         self._store = store
+        self._deeds = Deeds(kept, self._refused)
         self._events = events
         loader = jinja2.FileSystemLoader(_HERE / "templates")
         self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -60,6 +63,7 @@ class Pages:
         self._templates.filters["source"] = _source
         self._templates.filters["words"] = lambda word: str(word).replace("_", " ")
         self._templates.globals["navigation"] = NAVIGATION
+        self._templates.globals["form_token"] = self._deeds.token
 
     def routes(self) -> list[BaseRoute]:
         """What to mount: /office/.. and /api/.."""
@@ -91,6 +95,7 @@ class Pages:
         return [
             Mount("/office/static", StaticFiles(directory=_HERE / "static")),
             Route("/office", lambda _: RedirectResponse("/office/")),
+            *self._deeds.routes(),
             *(Route("/office/" + path, self._page(template, look)) for path, template, look in shown),
             Route("/api/events", self._events.serve),
             *(Route("/api/" + path, self._json(look)) for path, look in told),
@@ -101,11 +106,15 @@ class Pages:
             try:
                 html = await run_in_threadpool(self._render, template, look, request)
             except HTTPException as missing:
-                html = self._templates.get_template("missing.html").render(text=missing.detail, path="")
-                return HTMLResponse(html, missing.status_code, _HEADERS)
+                return self._refused(missing.status_code, missing.detail)
             return HTMLResponse(html, headers=_HEADERS)
 
         return page
+
+    def _refused(self, status: int, text: str) -> Response:
+        title = "Not found" if status == 404 else "Not done"
+        html = self._templates.get_template("missing.html").render(title=title, text=text, path="")
+        return HTMLResponse(html, status, _HEADERS)
 
     def _json(self, look: Look):
         async def told(request: Request) -> Response:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 4
+VERSION = 5
 STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, before the new tables are made
     1: (),
     2: (
@@ -31,6 +31,7 @@ STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, befo
         "ALTER TABLE slips ADD COLUMN account BIGINT NOT NULL DEFAULT 0",
     ),
     3: ("ALTER TABLE accounts ADD COLUMN at_host BIGINT NOT NULL DEFAULT 0",),
+    4: ("ALTER TABLE accounts ADD COLUMN offline_limit BIGINT NOT NULL DEFAULT 10000",),
 }
 
 metadata = MetaData()
@@ -253,6 +254,7 @@ accounts = Table(
     _number("pin_failures"),  # in a row
     _number("opened_at"),
     _number("at_host", server_default="0"),  # 1: an issuer's host keeps the money
+    _number("offline_limit", server_default="10000"),  # of a terminal's sales between two contacts, without asking
 )
 
 host_sales = Table(

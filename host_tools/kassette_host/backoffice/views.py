@@ -275,6 +275,7 @@ def account_list(db: Connection) -> list[Values]:
             "authorised": held(db, row.id),
             "floor": row.floor,
             "day_limit": row.day_limit,
+            "offline_limit": row.offline_limit,
             "has_pin": bool(row.pin_verifier),
             "pins_left": max(PIN_TRIES - row.pin_failures, 0) if row.pin_verifier else None,
             "issuer_loss": losses.get(row.id, 0),
