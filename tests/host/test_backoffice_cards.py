@@ -321,8 +321,10 @@ def test_books_from_before_the_limits_offline_are_brought_up_to_date(tmp_path):
     old = sqlite3.connect(path)
     old.execute("ALTER TABLE accounts DROP COLUMN offline_limit")
     old.execute("UPDATE layout SET version = 4")
-    fields = "lookup, sealed, last4, state, replaced_by, sequence, expiry, balance, floor, day_limit, pin_verifier, pin_failures, opened_at"
-    old.execute("INSERT INTO accounts (%s) VALUES ('x', '', 1, 'active', '', 1, 2, 0, 0, 0, '', 0, 0)" % fields)
+    fields = "lookup, sealed, last4, state, replaced_by, sequence, expiry, balance, floor, day_limit"
+    values = "'x', '', 1, 'active', '', 1, 2, 0, 0, 0"
+    more = "INSERT INTO accounts (%s, pin_verifier, pin_failures, opened_at) VALUES (%s, '', 0, 0)"
+    old.execute(more % (fields, values))
     old.commit()
     old.close()
     store = Store(path, lambda: _NOW, synchronous="OFF")
