@@ -141,8 +141,8 @@ def numbers(journal, first=1):
     buffer = bytearray(96)
     return [
         records.unpack(records.CONFIG, buffer)[2]
-        for _, kind in journal.entries(first, buffer)
-        if kind == records.CONFIG
+        for serial in range(first, journal.next_serial)
+        if journal.read(serial, buffer) == records.CONFIG
     ]
 
 

@@ -151,6 +151,26 @@ def test_one_rotten_bit_in_a_sealed_sector_is_no_damage():
                 flash.memory[at] ^= 1 << (bit & 7)
 
 
+def test_one_rotten_bit_in_a_burned_or_blank_slot_of_a_sealed_sector_is_no_damage():
+    flash, journal = fresh()
+    fill(journal, 5)
+    journal, _ = mounted(flash)  # one slot is left out and burned
+    fill(journal, 10)
+    flash.wear_out(sector_of(journal), PROGRAM_ERROR)  # and sector 1 is left early
+    fill(journal, 20)
+    assert journal.sector == 2
+    flash.wear_out(journal.at(1, 0) // 4096, 0)
+    for number in (6, 30):
+        for bit in (3, 8 * 14, 1023):
+            at = journal.at(1, number) + (bit >> 3)
+            flash.memory[at] ^= 1 << (bit & 7)
+            journal.check_sealed(1)
+            assert len(numbers(journal)) == 35
+            flash.memory[at] ^= 1 << (bit & 7)
+    flash.memory[journal.at(1, 6) + 3] = 5
+    assert fault_of(journal.check_sealed, 1) == 404
+
+
 def test_a_slot_copied_elsewhere_is_not_taken():
     flash, journal = fresh()
     fill(journal, 3)

@@ -383,11 +383,6 @@ class Journal:
 
         return lookup.read(self, serial, payload)
 
-    def entries(self, first: int, payload: bytearray):
-        """Iterate (serial, kind) from `first` to the newest; `payload` holds the record until the next step."""
-        for serial in range(first, self.next_serial):
-            yield serial, self.read(serial, payload)
-
     def slots(self, first: int):
         """Iterate the raw slots that prove the records from `first` on, sector headers included.
 

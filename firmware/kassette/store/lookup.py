@@ -163,7 +163,17 @@ def _readings(raw):
     if codec.is_whole(raw):
         yield raw
         return
-    for bit in rot.flips(bytes(raw)):
+    kept = bytes(raw)
+    for fill in (b"\0", b"\xff"):  # burned, blank
+        plain = fill * _SLOT
+        changed = int.from_bytes(kept, "big") ^ int.from_bytes(plain, "big")
+        if not changed:
+            return
+        if not changed & changed - 1:
+            raw[:] = plain
+            yield raw
+            raw[:] = kept
+    for bit in rot.flips(kept):
         raw[bit >> 3] ^= 1 << (bit & 7)
         yield raw
         raw[bit >> 3] ^= 1 << (bit & 7)
@@ -174,11 +184,9 @@ def is_sealed_with(page: bytearray, digest: bytes) -> bool:
     if sha256(page).digest() == digest:
         return True
     for at in range(0, _SECTOR, _SLOT):
-        raw = memoryview(page)[at : at + _SLOT]
-        if raw[0] not in (0, 0xFF):
-            for _ in _readings(raw):
-                if sha256(page).digest() == digest:
-                    return True
+        for _ in _readings(memoryview(page)[at : at + _SLOT]):
+            if sha256(page).digest() == digest:
+                return True
     return False
 
 
