@@ -16,7 +16,7 @@ _HANG_S = 240
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the exhaustive suites in full")
     parser.addoption(
-        "--target", default="unix", choices=["unix", "qemu"], help="what the whole terminal runs on: tests/README.md"
+        "--target", default="unix", help="what the whole terminal runs on: unix, qemu or serial:.., see tests/README.md"
     )
     parser.addoption("--golden", action="store_true", help="accept the present pictures as golden")
 
@@ -30,8 +30,11 @@ def pytest_collection_modifyitems(config, items):
 def _is_wanted(item, config):
     if item.get_closest_marker("soak") and not config.getoption("--soak"):
         return False
-    if config.getoption("--target") == "unix":
+    target = config.getoption("--target")
+    if target == "unix":
         return not item.get_closest_marker("chip")
+    if target != "qemu" and item.get_closest_marker("emulated"):
+        return False
     return item.path.parent.name == "terminal" and not item.get_closest_marker("sim")
 
 

@@ -106,7 +106,7 @@ def test_an_emulator_that_does_not_start_says_why(terminal, monkeypatch):
 
 def test_a_command_that_the_monitor_refuses_is_an_error(terminal):
     with pytest.raises(RuntimeError, match="no such device"):
-        booted(terminal).chip.set_radio(False)
+        booted(terminal).chip.set_network(False)
 
 
 def test_the_console_is_lent_over_tcp_and_comes_back(terminal):

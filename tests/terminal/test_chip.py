@@ -23,8 +23,8 @@ _VECTORS = pathlib.Path(__file__).parents[1] / "vectors/pn532_libnfc_frames.json
 
 
 @pytest.fixture
-def shop():
-    made = ChipShop()
+def shop(chip_target):
+    made = ChipShop(target=chip_target)
     yield made
     made.close()
 

@@ -18,7 +18,7 @@ from kassette_host.sim import bench
 
 _LIMIT_MS = 600_000
 
-pytestmark = [pytest.mark.chip, pytest.mark.timeout(1200)]  # 320 s on a busy machine
+pytestmark = [pytest.mark.emulated, pytest.mark.chip, pytest.mark.timeout(1200)]  # 320 s on a busy machine
 
 
 def flash(folder):
@@ -46,11 +46,13 @@ def said(tmp_path_factory):
     chip = qemu.Qemu(folder / "flash.bin")
     terminal = ChipTerminal(chip, TcpRelay())
     parts = behind_panel(terminal.panel) | {"speak": lambda data: chip.lines[2].send(data)}
-    peer = Peer(parts, chip.set_radio, lambda condition: terminal.run_until(condition, _LIMIT_MS))
+    peer = Peer(parts, chip.set_network, lambda condition: terminal.run_until(condition, _LIMIT_MS))
     terminal.console.on_line = peer.hear
     try:
         terminal.power_on()
-        chip.set_radio(False)  # from the start: a link that the emulator breaks later does not come back within minutes
+        chip.set_network(
+            False
+        )  # no address is given; once the chip has one, it keeps it and the link whatever happens there
         yield peer.play()
     finally:
         terminal.close()

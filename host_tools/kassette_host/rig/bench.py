@@ -12,6 +12,7 @@ from kassette_host.provision import TerminalShare
 from kassette_host.rig import qemu
 from kassette_host.rig.machine import ChipTerminal
 from kassette_host.rig.relay import TcpRelay
+from kassette_host.rig.target import Board, Emulated
 from kassette_host.sim import bench, wire
 from kassette_host.sim.cashier import Cashier
 from kassette_host.virtual.nor import NorChip, NorPartition
@@ -47,47 +48,64 @@ def flash_of(
 
 
 class FlashFile:
-    """The emulated chip's flash; what is written here while the power is off is there when it comes back."""
+    """The chip's flash in a file; what is written here while the power is off is there when it comes back."""
 
     def __init__(self, path: pathlib.Path, flash: bytes):
         path.write_bytes(flash)
         self.path = path
         self.table = partitions.parse(flash)
 
+    def place(self, number: int) -> partitions.Partition:
+        """Where a partition lies; numbered as the simulator numbers them (`sim.wire`)."""
+        return self.table[_LABELS[number]]
+
     def partition(self, number: int) -> NorPartition:
-        """As the simulator numbers them (`sim.wire`)."""
-        place = self.table[_LABELS[number]]
+        place = self.place(number)
         chip = NorChip(self.path.stat().st_size, self.path)
         return chip.partition(place.offset, place.size)
 
     def flip(self, number: int, at: int) -> None:
         """One bit of that byte turns."""
         with self.path.open("r+b") as file:
-            file.seek(self.table[_LABELS[number]].offset + at)
+            file.seek(self.place(number).offset + at)
             (byte,) = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte ^ 1]))
 
 
+def partition_of(bench, number: int) -> NorPartition:
+    """One partition of the flash as it lies there. A board stops for it, and starts again if it was on."""
+    if bench.target.is_remote:
+        was_on = bench.terminal.is_on
+        if was_on:
+            bench.terminal.power_off()
+        place = bench.flash.place(number)
+        bench.target.pull(place.offset, place.size)
+        if was_on:
+            bench.start()
+    return bench.flash.partition(number)
+
+
 class ChipBench:
-    """One terminal on an emulated chip with `cards` in the cashier's hand; see `sim.bench.Bench`."""
+    """One terminal on a chip with `cards` in the cashier's hand; see `sim.bench.Bench`."""
 
     def __init__(
         self,
         seed: int = 0,
         cards: int = 2,
         journal_size: int = bench.JOURNAL_SIZE,
-        icount: str = "shift=3",
-        ssid: str = qemu.SSID,
+        ssid: str | None = None,
         key: str = "",
+        target: Emulated | Board | None = None,
     ):
+        """`ssid`, `key`: another network than the one that there is."""
         self._directory = tempfile.TemporaryDirectory(prefix="kassette-chip-", dir=scratch())
-        self.relay = TcpRelay()
+        self.target = target or Emulated()
+        self.relay = TcpRelay(address=self.target.address)
         self.share = bench.share(self.relay.port)
-        network = builder.Network(ssid, key, qemu.HOST)
         path = pathlib.Path(self._directory.name) / "flash.bin"
-        self.flash = FlashFile(path, flash_of(self.share, network, journal_size))
-        self.chip = qemu.Qemu(path, icount)
+        self.flash = FlashFile(path, flash_of(self.share, self.target.network(ssid, key), journal_size))
+        self.chip = self.target.chip(path)
         self.terminal = ChipTerminal(self.chip, self.relay)
         self.relay.is_up = False
         self.cashier = Cashier(self.terminal)
@@ -112,11 +130,12 @@ class ChipBench:
         self._directory.cleanup()
 
     def partition(self, number: int) -> NorPartition:
-        """One partition of the flash as it lies there; write to it with the power off only."""
-        return self.flash.partition(number)
+        """See `partition_of`; write to it with the power off only."""
+        return partition_of(self, number)
 
     def flip(self, number: int, at: int) -> None:
         """One bit of a partition turns, with the power off."""
+        self.partition(number)
         self.flash.flip(number, at)
 
     def entries(self) -> list[journal.Entry]:

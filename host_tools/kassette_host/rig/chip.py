@@ -21,6 +21,10 @@ class Line(Protocol):
         """Raises ChipGone."""
         ...
 
+    def set_baud(self, rate: int) -> None:
+        """From now on, as the device at this end has it."""
+        ...
+
 
 class Chip(Protocol):
     @property
@@ -42,6 +46,6 @@ class Chip(Protocol):
 
     def go_on(self) -> None: ...
 
-    def set_radio(self, is_up: bool) -> None:
-        """The network that the chip is connected to goes away or comes back."""
+    def close(self) -> None:
+        """Off, and gone."""
         ...

@@ -198,6 +198,7 @@ class ChipTerminal:
         for byte in data:
             self.plug.event("uart")
             self.reader.receive(bytes([byte]))
+        self._lines[2].set_baud(self.reader.baud)
 
     def _to_panel(self, data: bytes) -> None:
         if self.is_on:

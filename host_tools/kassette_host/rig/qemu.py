@@ -88,6 +88,9 @@ class SocketLine:
         except OSError:
             raise ChipGone("the emulator takes no bytes")
 
+    def set_baud(self, rate: int) -> None:
+        pass  # the emulated lines have none
+
     def close(self) -> None:
         self._socket.close()
 
@@ -190,7 +193,8 @@ class Qemu:
     def go_on(self) -> None:
         self._ask("cont")
 
-    def set_radio(self, is_up: bool) -> None:
+    def set_network(self, is_up: bool) -> None:
+        """Cut or mend the wire behind the emulated access point: the radio stays connected to that all the while."""
         self._ask("set_link", name=_NET_ID, up=is_up)
 
     def _ask(self, command: str, **arguments) -> dict:

@@ -7,10 +7,11 @@ _CHUNK = 65536
 
 
 class TcpRelay:
-    """Listens on 127.0.0.1:`port`. `is_up` False: connections end, new ones are refused; `is_stalled`: bytes go nowhere."""
+    """Listens on `address`:`port`. `is_up` False: connections end, new ones are refused; `is_stalled`: bytes go nowhere."""
 
-    def __init__(self, target: tuple[str, int] | None = None):
+    def __init__(self, target: tuple[str, int] | None = None, address: str = "127.0.0.1"):
         self.target = target
+        self._address = address
         self.is_stalled = False
         self.moved = [0, 0]  # bytes out, bytes in
         self.accepted = 0
@@ -26,7 +27,7 @@ class TcpRelay:
     @is_up.setter
     def is_up(self, is_up: bool) -> None:
         if is_up and not self._listener:
-            self._listener = socket.create_server(("127.0.0.1", self.port))
+            self._listener = socket.create_server((self._address, self.port))
             self._listener.setblocking(False)
             self.port = self._listener.getsockname()[1]
         elif not is_up:
