@@ -323,8 +323,9 @@ def _set_clock(now):
 class Board:
     """Build everything from pins, in order; each step says its name first, so the log shows where a start got stuck."""
 
-    def __init__(self, ssid, key, address):
+    def __init__(self, ssid, key, address, heads):
         self.say = say = print
+        self._heads = int(heads or 0)
         self.restart = machine.reset
         self.open_data = lambda name: open("/bundle/data/" + name, "rb")
         say("board clock")
@@ -353,4 +354,8 @@ class Board:
         core.create_task(panel.listen_forever())
 
     def stripe_ports(self):
-        return ()  # no head is wired to this bench
+        if not self._heads:
+            return ()
+        from esp32_bench import stripe_port
+
+        return stripe_port.take(self._heads)

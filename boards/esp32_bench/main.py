@@ -18,7 +18,7 @@ _BLOCKS = const(7)  # more than the first area of 56,000 bytes has room for
 _COLLECT_BYTES = const(
     2048
 )  # collect this often: an object that stays must not come to lie high in the heap and split it
-_NETWORK = "/network.txt"  # SSID, key, numeric address of the back office: a line each
+_NETWORK = "/network.txt"  # SSID, key, numeric address of the back office, number of stripe heads: a line each
 
 
 def _grow():
@@ -57,9 +57,9 @@ def _mount():
 def _network():
     try:
         with open(_NETWORK) as file:
-            return file.read().split("\n")[:3]
+            return file.read().split("\n")[:4]
     except OSError:
-        return "", "", ""
+        return "", "", "", ""
 
 
 def _main():

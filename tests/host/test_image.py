@@ -298,11 +298,13 @@ def test_inspect_refuses_what_is_no_flash(run):
 
 
 def test_build_writes_what_inspect_finds_whole(run, tmp_path):
-    done = run("build", "out", "--stock", "stock", "--ssid", "Shop", "--server", "10.0.0.2", "--json")
+    done = run(
+        "build", "out", "--stock", "stock", "--ssid", "Shop", "--server", "10.0.0.2", "--stripe-heads", "2", "--json"
+    )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"file": str(tmp_path / "out"), "bytes": (4 << 20) - 0x1000, "at": 0x1000}
     found = inspect((tmp_path / "out").read_bytes())
     holds = {p["label"]: p["holds"] for p in found["partitions"]}
     assert holds["bundle_a"].startswith("whole") and holds["journal"] == "0 records unacknowledged"
     flash = stock.whole((tmp_path / "out").read_bytes())
-    assert read_file_system(place(flash, "vfs").of(flash))["/network.txt"] == b"Shop\n\n10.0.0.2\n"
+    assert read_file_system(place(flash, "vfs").of(flash))["/network.txt"] == b"Shop\n\n10.0.0.2\n2\n"

@@ -10,7 +10,7 @@ def _main():
     import vfs
 
     with open("/network.txt") as file:
-        network = file.read().split("\n")[:3]
+        network = file.read().split("\n")[:4]
     vfs.mount(BundleVfs(open_partition("bundle_a")[1]), "/bundle")
     sys.path[:] = ["/bundle", ".frozen"]
     from esp32_bench.board import Board

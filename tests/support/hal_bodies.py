@@ -206,6 +206,44 @@ async def net(board, identity):
         stream.close()
 
 
+async def samples(board, identity):
+    """What the host lets pass at the heads arrives sample for sample, at both of them, whatever is read in turn."""
+    ports = board.stripe_ports()
+    assert len(ports) == 2
+    lengths = [port.block_len for port in ports]
+    assert lengths[0] == lengths[1] and 2048 % lengths[0] == 0 and lengths[0] % 4 == 0
+    block = bytearray(lengths[0])
+    await _want(board, "flux")
+    found = [[], []]
+    levels, runs, still = [None, None], [0, 0], 0
+    while not found[0] or still < 2048:
+        still += len(block)
+        for number in range(2):
+            await ports[number].readinto(block)
+            for at in range(len(block)):
+                for bit in range(7, -1, -1):  # the first in time is the highest bit of a little-endian word
+                    level = block[at ^ 3] >> bit & 1
+                    if levels[number] not in (level, None):
+                        found[number].append(runs[number])
+                        runs[number] = still = 0
+                    levels[number] = level
+                    runs[number] += 1
+    for port in ports:
+        port.stop()
+    assert [steps[1:] for steps in found] == [list(FLUX), list(reversed(FLUX))], found
+
+
+FLUX = (
+    87,
+    88,
+    1,
+    40,
+    300,
+    2048,
+    87,
+    33,
+)  # samples from one transition to the next, at one head; at the other, backwards
+
 BODIES = (
     ("Uart", reader),  # first: what is wanted is answered on it
     ("Clock", clock),
@@ -218,6 +256,7 @@ BODIES = (
     ("OutPin", lamp),
     ("Random", random),
     ("Net", net),
+    ("Samples", samples),
 )
 
 

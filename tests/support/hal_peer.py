@@ -1,5 +1,7 @@
 """The other side of `hal_bodies`: what hangs on a board, played as its bodies want it."""
 
+from hal_bodies import FLUX
+
 
 class Peer:
     """What hangs on a board, played as its bodies want it; `until(condition)` lets the board's world run."""
@@ -47,6 +49,12 @@ class Peer:
     def _page(self, lit):
         pages = b"".join(bytes([0xFF if page == int(lit) else 0]) * 128 for page in range(8))
         self._until(lambda: self.parts["display"].pixels() == pages)
+
+    def _flux(self):
+        moments = []
+        for steps in (FLUX, tuple(reversed(FLUX))):
+            moments.append([500 + sum(steps[:n]) for n in range(len(steps) + 1)])
+        self.parts["flux"](*moments)
 
     def _network(self, state):
         self._set_network(state == "up")

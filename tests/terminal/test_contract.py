@@ -60,6 +60,9 @@ def said(tmp_path_factory):
         server.close()
 
 
-@pytest.mark.parametrize("contract", [name for name, _ in BODIES])
+_NOT_EMULATED = ("Samples",)  # I2S: its body runs on the bench board's stand-in in host/test_boards.py
+
+
+@pytest.mark.parametrize("contract", [name for name, _ in BODIES if name not in _NOT_EMULATED])
 def test_the_bench_board_keeps_the_contract(said, contract):
     assert said[contract] == ""

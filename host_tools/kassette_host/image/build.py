@@ -15,11 +15,12 @@ _LITTLEFS_2_0 = 0x00020000  # what MicroPython v1.24 writes; a newer minor versi
 
 
 class Network(NamedTuple):
-    """What `network.txt` tells the board: the radio's name and key, the back office's numeric address."""
+    """What `network.txt` tells the board: the radio's name and key, the back office's numeric address, how many stripe heads."""
 
     ssid: str
     key: str
     address: str
+    heads: str = ""
 
     def text(self) -> bytes:
         """The file."""

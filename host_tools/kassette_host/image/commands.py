@@ -50,6 +50,7 @@ def _fail(error: ImageError, as_json: bool) -> NoReturn:
 @click.option("--ssid", default="", help="The radio network; its key is in KASSETTE_WIFI_KEY.")
 @click.option("--server", default="127.0.0.1", show_default=True, help="The back office's address, in numbers.")
 @click.option("--port", default=8443, show_default=True, help="Its port for terminals.")
+@click.option("--stripe-heads", default=0, show_default=True, type=click.IntRange(0, 2), help="Track 2; and track 1.")
 @click.option("--journal-kib", default=1024, show_default=True, type=click.IntRange(64, 1024), help="Room for records.")
 @click.option("--whole", is_flag=True, help="From address 0, for an emulator, not from 1000h as stock images are.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -60,6 +61,7 @@ def build(
     ssid: str,
     server: str,
     port: int,
+    stripe_heads: int,
     journal_kib: int,
     whole: bool,
     as_json: bool,
@@ -80,7 +82,9 @@ def build(
             stock.check(stock_file.read_bytes()),
             share(port),
             bundle.build(builder.BOARD),
-            builder.files(builder.Network(ssid, os.environ.get("KASSETTE_WIFI_KEY", ""), server)),
+            builder.files(
+                builder.Network(ssid, os.environ.get("KASSETTE_WIFI_KEY", ""), server, str(stripe_heads or ""))
+            ),
             journal_kib * 1024,
             keep.read_bytes() if keep else None,
         )

@@ -10,4 +10,4 @@ from shared import bundle_vfs
 vfs.mount(bundle_vfs.BundleVfs(open_partition("bundle_a")[1]), "/bundle")
 from esp32_bench.board import Board  # noqa: E402
 
-run(Board("net", "key", sys.argv[1]), Identity(sys.argv[2]))
+run(Board("net", "key", sys.argv[1], "2"), Identity(sys.argv[2]))
