@@ -139,6 +139,33 @@ def test_open_sales_are_listed_and_more_than_three_continue_in_another_record():
         assert told[1] == sum([100 + number for number in range(count)])
 
 
+def test_a_day_can_be_closed_whose_last_acknowledged_record_was_overwritten():
+    """It was the last of its sector, and a journal full of unsent records has reached that place again."""
+    t = Counter()
+    sell(t)
+    t.is_linked = t.is_online = False
+    journal = t.journal
+    while journal.next_slot < 32:
+        note(t)
+    last = journal.next_serial - 1
+    note(t)
+    assert journal.acknowledge(last, journal.tag_of(last), NOW, True)
+    while journal.free_slots() > 44:
+        note(t)
+    journal.prepare()
+    while journal.free_slots() > 41:
+        note(t)
+    assert journal.acked == last
+    assert close(t) is None
+    serial, values = newest(t, records.BATCH_CLOSE)
+    assert (values[8], values[9]) == (0, bytes(16))
+    assert slips.make(t, Told(), CLOSING, serial)[1] == (values, 0, 0, bytes(16), serial - last, CLOSING)
+
+
+def note(t):
+    t.journal.append(records.CONFIG, bytearray(records.PAYLOAD_LEN))
+
+
 def test_a_cut_before_the_closing_record_leaves_a_day_that_can_be_closed():
     t = Counter()
     for number in range(4):

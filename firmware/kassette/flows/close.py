@@ -8,7 +8,7 @@ from struct import pack
 from micropython import const
 
 from kassette.codec import records
-from kassette.errors import FlowEnd
+from kassette.errors import Fault, FlowEnd
 from kassette.flows import book
 from kassette.flows.paper import CLOSING
 from kassette.flows.present import is_cancel_pressed
@@ -53,7 +53,13 @@ def _record(t):
     ]
     here = b"".join(carried[: records.CARRIED_MOST])
     more = b"".join(carried[records.CARRIED_MOST :])
-    tag = journal.tag_of(journal.acked) if journal.acked else b""
+    acked = journal.acked
+    tag = b""
+    try:
+        if acked:
+            tag = journal.tag_of(acked)
+    except Fault:
+        acked = 0  # its sector was used again: what the back office has can't be shown any more
     if more:
         book.append(t, records.CONTINUATION, journal.next_serial + 1, more)
     return book.append(
@@ -66,7 +72,7 @@ def _record(t):
         till.batch_sum >> 32,
         0,
         till.next_slip - 1,
-        journal.acked,
+        acked,
         tag,
         len(carried),
         here,

@@ -59,6 +59,7 @@ def _closing(t, slip, marks, serial, values):
     for number in range(attempts):
         doubt += unpack_from(records.CARRIED, carried, number * records.CARRIED_LEN)[2]
     acked = t.journal.acked
+    unsent = max(serial - acked, 0)
     head = values[9]
     if acked > values[8]:
         try:
@@ -67,4 +68,4 @@ def _closing(t, slip, marks, serial, values):
             if fault.code != _E_DAMAGED:
                 raise
             acked = values[8]
-    return slip.closing(values, doubt, acked, head, max(serial - acked, 0), marks)
+    return slip.closing(values, doubt, acked, head, unsent, marks)
