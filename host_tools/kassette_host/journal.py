@@ -24,7 +24,7 @@ KEY_SECTORS = 3  # at the start of the partition
 _STRIDE = 64  # sectors between two remembered MAC keys
 
 
-KIND_NAMES = {
+_KIND_NAMES = {
     records.HEADER: "sector header",
     records.INTENT: "intent",
     records.COMMITTED: "committed",
@@ -82,7 +82,7 @@ def format(flash, root_key: bytes, terminal: int, journal_id: int, next_slip: in
 
 def kind_name(kind: int) -> str:
     """What people call a kind of record."""
-    return KIND_NAMES.get(kind, "record %d" % kind)
+    return _KIND_NAMES.get(kind, "record %d" % kind)
 
 
 def carried_of(values: tuple, more: bytes = b"") -> list[tuple[int, int, int, int]]:
@@ -278,6 +278,13 @@ def read_image(partition: bytes, root_key: bytes, terminal: int, journal_id: int
     Raises ChainError where the chain breaks.
     """
     return ImageReader(partition, root_key, terminal, journal_id).entries()
+
+
+def read_flash(flash, root_key: bytes, terminal: int, journal_id: int) -> list[Entry]:
+    """What `read_image` finds in a partition, a `hal.Flash`. Raises ChainError."""
+    image = bytearray(flash.size)
+    flash.read(0, image)
+    return list(read_image(bytes(image), root_key, terminal, journal_id))
 
 
 class ImageReader:

@@ -24,9 +24,7 @@ def view_of(flash):
 
 
 def everything(flash):
-    image = bytearray(flash.size)
-    flash.read(0, image)
-    return list(host_journal.read_image(bytes(image), ROOT, TERMINAL, JOURNAL_ID))
+    return host_journal.read_flash(flash, ROOT, TERMINAL, JOURNAL_ID)
 
 
 def test_an_empty_journal_is_empty():

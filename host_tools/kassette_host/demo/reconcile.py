@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from kassette.codec import records
-from kassette_host import journal
 from kassette_host.backoffice import checks, ledger
 from kassette_host.backoffice.rules import CARD, COMMITTED, FINAL
 from kassette_host.backoffice.schema import mismatches
 from kassette_host.backoffice.schema import slips as booked_slips
 from kassette_host.cards.personalise import read_card
-from kassette_host.demo.shop import JOURNAL_ID, OPENING_MINOR, TERMINAL, DemoShop
+from kassette_host.demo.shop import OPENING_MINOR, DemoShop
 from kassette_host.virtual.desfire import activate
 
 
@@ -36,11 +35,10 @@ def reconcile(shop: DemoShop) -> Verdict:
 
 def _journal_says(shop: DemoShop, verdict: Verdict) -> tuple[dict[bytes, int], set[int]]:
     """(debits by UID, slip numbers that are paid), from the image of the flash alone."""
-    image = shop.journal_image()
     intents = {}
     debits: dict[bytes, int] = {}
     paid: set[int] = set()
-    for entry in journal.read_image(image, shop.share.journal_root, TERMINAL, JOURNAL_ID):
+    for entry in shop.entries():
         if entry.kind == records.INTENT:
             values = records.unpack(records.INTENT, entry.payload)
             intents[entry.serial] = (values[1], values[3], bytes(values[5]))

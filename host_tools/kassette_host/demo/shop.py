@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from kassette_host import BUILD
+from kassette_host import BUILD, journal
 from kassette_host.backoffice.keystore import KEY_VERSION
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.demo.plan import CARDS
@@ -15,7 +15,7 @@ from kassette_host.sim import bench, wire
 from kassette_host.sim.machine import VirtualTerminal
 from kassette_host.sim.starter import prepare_process
 from kassette_host.virtual.desfire import DesfireCard, activate
-from kassette_host.virtual.nor import NorChip
+from kassette_host.virtual.nor import NorChip, NorPartition
 
 TERMINAL = bench.TERMINAL
 JOURNAL_ID = 1
@@ -97,13 +97,13 @@ class DemoShop:
             shop_name_ascii="CHUNHE STORE",
         )
 
-    def journal_image(self) -> bytes:
-        """The journal's partition as it lies in flash."""
-        assert self.terminal
-        flash = self.terminal.partition(wire.JOURNAL)
-        image = bytearray(flash.size)
-        flash.read(0, image)
-        return bytes(image)
+    def partition(self, number: int) -> NorPartition:
+        """One partition of the flash as it lies there."""
+        return self.terminal.partition(number)
+
+    def entries(self) -> list[journal.Entry]:
+        """Every record in the journal, the oldest first."""
+        return journal.read_flash(self.partition(wire.JOURNAL), self.share.journal_root, TERMINAL, JOURNAL_ID)
 
     def close(self) -> None:
         """Terminal, listeners, database and directory are gone afterwards."""

@@ -1,10 +1,8 @@
 """What is in a flash image, as far as it says so without a key."""
 
-import hashlib
-from struct import unpack_from
-
 from kassette.codec import settings
 from kassette.errors import Fault
+from kassette_host import bundle
 from kassette_host.image import ImageError, stock
 from kassette_host.image.build import read_file_system
 from kassette_host.image.partitions import Table, parse
@@ -46,9 +44,8 @@ def _program(data: bytes) -> str:
 
 
 def _bundle(data: bytes) -> str:
-    length = unpack_from("<I", data, 8)[0]
-    is_whole = data[:4] == b"KSB1" and hashlib.sha256(data[44:length]).digest() == data[12:44]
-    return "whole, %d bytes" % length if is_whole else "damaged"
+    length = bundle.length_of(data)
+    return "whole, %d bytes" % length if length else "damaged"
 
 
 def _settings(data: bytes) -> str:

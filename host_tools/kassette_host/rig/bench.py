@@ -140,11 +140,9 @@ class ChipBench:
 
     def entries(self) -> list[journal.Entry]:
         """Every record in the journal, the oldest first."""
-        flash = self.partition(wire.JOURNAL)
-        image = bytearray(flash.size)
-        flash.read(0, image)
         share = self.share
-        return list(journal.read_image(bytes(image), share.journal_root, share.terminal, share.journal_id))
+        scope = (share.journal_root, share.terminal, share.journal_id)
+        return journal.read_flash(self.partition(wire.JOURNAL), *scope)
 
 
 def scratch() -> pathlib.Path:

@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Callable
 from typing import TextIO
 
-from kassette_host import bundle, journal
+from kassette_host import bundle
 from kassette_host.demo.shop import DemoShop
 from kassette_host.rig import probe
 from kassette_host.rig.bench import FlashFile, flash_of, partition_of, scratch
 from kassette_host.rig.machine import ChipTerminal
 from kassette_host.rig.relay import TcpRelay
 from kassette_host.rig.target import Board, Emulated
-from kassette_host.sim import bench, wire
+from kassette_host.sim import bench
 from kassette_host.sim.cashier import Cashier
 from kassette_host.virtual.nor import NorPartition
 
@@ -52,17 +52,6 @@ class ChipShop(DemoShop):
     def partition(self, number: int) -> NorPartition:
         """See `partition_of`."""
         return partition_of(self, number)
-
-    def journal_image(self) -> bytes:
-        flash = self.partition(wire.JOURNAL)
-        image = bytearray(flash.size)
-        flash.read(0, image)
-        return bytes(image)
-
-    def entries(self) -> list[journal.Entry]:
-        """Every record in the journal, the oldest first."""
-        share = self.share
-        return list(journal.read_image(self.journal_image(), share.journal_root, share.terminal, share.journal_id))
 
     def close(self) -> None:
         super().close()

@@ -126,10 +126,7 @@ class Bench:
 
     def entries(self) -> list[journal.Entry]:
         """Every record in the journal, the oldest first."""
-        flash = self.partition(wire.JOURNAL)
-        image = bytearray(flash.size)
-        flash.read(0, image)
-        return list(journal.read_image(bytes(image), share().journal_root, TERMINAL, JOURNAL_ID))
+        return journal.read_flash(self.partition(wire.JOURNAL), share().journal_root, TERMINAL, JOURNAL_ID)
 
 
 def card_balance(card: DesfireCard) -> int:
