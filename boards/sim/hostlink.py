@@ -23,9 +23,7 @@ _TIME = const(15)
 _HEAD = const(4)
 _PART = const(512)  # bytes of one flash read or write of a link
 _GRANT_LEN = const(16)  # now u64, lease u64; a device's bytes follow
-_BIG = const(
-    1 << 40
-)  # asyncio's keys lie far ahead of the machine's own ticks: its C parts always read them as "later"
+_BIG = const(1 << 40)  # so far ahead of the machine's own ticks that asyncio's C parts read every key as "later"
 _NEVER = const((1 << 62) - 1)
 _NET = const(1)  # flag of IDLE: a task waits for the network
 

@@ -290,8 +290,8 @@ async def _use_quiet(t, turns):
 def _tend(t):
     from kassette.flows import upkeep
 
+    drop("kassette.flows.upkeep")  # gone with this frame, however it ends
     upkeep.tend(t)
-    drop("kassette.flows.upkeep")
 
 
 # --- one flow at a time

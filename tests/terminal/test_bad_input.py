@@ -43,8 +43,7 @@ def told(cashier, code):
 
 def unharmed(bench, sold=0):
     """Nothing leaked, nobody was charged but for `sold`, and the next customer is served."""
-    console = bench.terminal._process.printed
-    assert console == ""
+    assert bench.terminal.printed == ""
     share = bench_module.share()
     for secret in (share.journal_root, share.drbg_seed, share.debit_keys[0][1], *(card.uid for card in bench.cards)):
         assert secret.hex() not in " ".join(bench.terminal.log).lower()
@@ -260,7 +259,7 @@ def test_a_server_that_is_not_to_be_believed(tmp_path, server, codes):
         terminal.relay.target = office
         terminal.run_until(lambda: demo.is_synchronous(shop), 1_500_000)
         assert demo.reconcile(shop).differences == []
-        assert terminal._process.printed == ""
+        assert terminal.printed == ""
     finally:
         shop.close()
 

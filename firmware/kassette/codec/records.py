@@ -32,10 +32,9 @@ CLOCK_UNTRUSTED = 0x80  # in the kind byte
 GIVEN = 1  # DECISION: the customer has the goods, who bears the loss is settled at the back office
 ABANDONED = 2  # DECISION: no goods, or paid otherwise
 
-JOURNAL_DAMAGED = 0xFFFE  # CONFIG: a sealed sector was found changed (its sequence), or none is any more (0)
-JOURNAL_REPLACED = (
-    0xFFFF  # CONFIG: what was given up for this journal, in records; GIVEN_UP_ALL: nobody could count them
-)
+# CONFIG, settings that say something of the journal
+JOURNAL_DAMAGED = 0xFFFE  # a sealed sector was found changed (its sequence), or none is any more (0)
+JOURNAL_REPLACED = 0xFFFF  # what was given up for this journal, in records; GIVEN_UP_ALL: nobody could count them
 GIVEN_UP_ALL = 0xFFFFFFFF
 
 CARRIED = const("<IIiB")  # BATCH_CLOSE: an attempt without an outcome: serial, slip, amount, decision

@@ -64,10 +64,8 @@ class Paper:
                 self.trouble = fault.code
                 self._jobs.pop(0)
                 continue
-            except (
-                MemoryError,
-                ImportError,
-            ):  # nothing hangs on a slip. A look-up that finds no memory finds no module
+            except (MemoryError, ImportError):
+                # Nothing hangs on a slip. A look-up that finds no memory finds no module.
                 await self._put_off(t, _E_MEMORY)
                 continue
             try:

@@ -11,9 +11,8 @@ def tend(t):
     """One round. Raises Fault as `Journal.append` and `Journal.forget` do."""
     journal = t.journal
     if t.till.is_locked:
-        is_news = (
-            not journal.damaged and journal.scrub < journal.tail
-        )  # since the start all was looked through, and fits
+        # Since the start all was looked through, and fits.
+        is_news = not journal.damaged and journal.scrub < journal.tail
     else:
         is_news = journal.damaged
     if is_news:

@@ -101,10 +101,8 @@ class BackOffice:
         config = self._config
         terminals = bind(config.host, config.terminal_port, config.terminal_ports_tried)
         context = server_context(self.pki)
-        app, protocol = (
-            terminal_app(self.intake, self.authoriser, config.body_timeout_s),
-            terminal_protocol(config.head_timeout_s),
-        )
+        app = terminal_app(self.intake, self.authoriser, config.body_timeout_s)
+        protocol = terminal_protocol(config.head_timeout_s)
         self._listeners = [Listener(app, terminals, _TERMINAL_KEEP_ALIVE_S, context, protocol)]
         if config.page_port is not None:
             pages = bind(config.host, config.page_port, _PORTS_TRIED)

@@ -19,7 +19,6 @@ from kassette_host.backoffice.tls import peer
 
 _BINARY = "application/octet-stream"
 
-
 Answer = Callable[[bytes, int, str], bytes]  # body, terminal and fingerprint of the certificate -> body
 
 

@@ -200,9 +200,7 @@ def posting_list(db: Connection, sources: list[str] | None = None, limit: int = 
 
 
 def _owner(row: Row) -> str:
-    if row.account == TAKINGS:
-        return "terminal %s" % hexed(row.owner)
-    if row.account in (AUTHORISED, MERCHANT_LOSS):
+    if row.account in (TAKINGS, AUTHORISED, MERCHANT_LOSS):
         return "terminal %s" % hexed(row.owner)
     if row.account in (ACCOUNT, ISSUER_LOSS):
         return "account %d" % row.owner
