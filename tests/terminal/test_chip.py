@@ -3,19 +3,25 @@
 import json
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 
 import books
 import pytest
+from cables import Cables
 from test_power import LAST_SALE, UNKNOWN
 
+from kassette_host import bundle
 from kassette_host.backoffice.views import terminal_list
 from kassette_host.demo.reconcile import reconcile
+from kassette_host.rig.bench import ChipBench
 from kassette_host.rig.shop import ChipShop
+from kassette_host.rig.target import Emulated
+from kassette_host.rig.usb import UsbChip
 from kassette_host.sim import wire
 from kassette_host.sim.bench import card_balance
-from kassette_host.sim.cashier import CHARGED, IDLE, NOT_CHARGED, PAID_SALE, TAP, TAP_SAME
+from kassette_host.sim.cashier import CHARGED, CONFIRM, IDLE, NOT_CHARGED, PAID_SALE, TAP, TAP_SAME
 
 pytestmark = [pytest.mark.chip, pytest.mark.timeout(3600)]
 _HEAP_MOST = 105_000  # the collector's heap, live and garbage: beyond it a third area takes what TLS needs
@@ -130,6 +136,22 @@ def test_offline_sales_go_up_over_mutual_tls_and_the_books_agree(shop):
     assert verdict.differences == [] and verdict.takings == 850 + 300 + 120 + 99
 
 
+def test_the_chips_clock_follows_the_back_offices_from_the_second_connection_on(shop):
+    shop.terminal.relay.is_up = True
+    shop.start()
+    shop.cashier.wait("CLOCK NOT SET")
+    shop.terminal.run_until(
+        lambda: shop.terminal.relay.moved[1] and not shop.cashier.sees("CLOCK NOT SET"), limit_ms=120_000
+    )
+    connections = shop.terminal.relay.accepted
+    shop.terminal.relay.drop()
+    assert shop.cashier.sell(shop.cards[0], 850) == PAID_SALE
+    all_sent(shop)
+    assert shop.terminal.relay.accepted > connections
+    told = int(mpremote(shop, "exec", "import time; print(time.time() + 946684800)"))
+    assert 0 <= told - (bundle.build_time() + 86_400) < 3600  # a day after the build, which is when the shop opened
+
+
 @pytest.mark.parametrize("named", [{"ssid": "nobody"}, {"key": "a wrong key"}], ids=["absent", "refuses"])
 def test_without_a_radio_network_sales_go_on(new_bench, named):
     with new_bench(**named) as bench:
@@ -150,6 +172,74 @@ def test_a_network_that_comes_and_goes_stops_no_sale_and_loses_nothing(shop):
     assert reconcile(shop).differences == []
 
 
+@pytest.mark.emulated
+def test_a_network_that_is_cut_behind_the_radio_comes_back(shop):
+    """The emulator's radio stays connected all the while, as one does whose access point has lost its own way out."""
+    shop.terminal.relay.is_up = True
+    shop.start()
+    assert shop.cashier.sell(shop.cards[0], 850) == PAID_SALE
+    all_sent(shop)
+    shop.terminal.chip.set_network(False)
+    assert shop.cashier.sell(shop.cards[1], 300) == PAID_SALE
+    shop.terminal.run_until(lambda: heard(shop.terminal, "uplink 502"), limit_ms=120_000)
+    shop.terminal.chip.set_network(True)
+    all_sent(shop)
+    assert reconcile(shop).differences == []
+
+
+def test_a_key_press_abandons_a_handshake_and_the_next_one_is_made(shop):
+    office = shop.terminal.relay.target
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        shop.terminal.relay.target = silent.getsockname()
+        shop.terminal.relay.is_up = True
+        shop.start()
+        end, _ = shop.terminal.run_until(lambda: tried(silent.accept), limit_ms=120_000)
+        end.setblocking(False)
+        hello = shop.terminal.run_until(lambda: tried(lambda: end.recv(4096)))
+        assert hello[0] == 22  # TLS: a handshake
+        shop.terminal.press("8")
+        assert "0.08" in shop.terminal.screen
+        shop.terminal.run_until(lambda: tried(lambda: end.recv(4096)) == b"")
+        end.close()
+    shop.terminal.relay.target = office
+    shop.terminal.press("#")
+    shop.cashier.wait(CONFIRM)
+    shop.terminal.press("*")
+    assert shop.cashier.sell(shop.cards[0], 850) == PAID_SALE
+    all_sent(shop)
+
+
+def tried(call):
+    """What it gives, or None while there is nothing yet."""
+    try:
+        return call()
+    except BlockingIOError:
+        return None
+
+
+@pytest.mark.emulated
+def test_the_same_rig_over_serial_devices():
+    wired = Wired()
+    try:
+        with ChipBench(target=wired) as bench:
+            assert bench.cashier.sell(bench.cards[0], 850) == PAID_SALE
+            bench.terminal.power_off()
+            bench.start()
+            assert bench.cashier.sell(bench.cards[0], 150) == PAID_SALE
+            books.check(bench)
+    finally:
+        wired.cables.close()
+
+
+class Wired(Emulated):
+    """The emulated chip behind three PTYs, as a board behind its cables."""
+
+    def chip(self, path):
+        self.cables = Cables(super().chip(path))
+        return UsbChip(self.cables.ports, reset=self.cables.reset)
+
+
 @pytest.mark.soak
 def test_the_hard_order_fifty_sales_offline_then_tls_then_a_sale_with_the_connection_open(shop):
     shop.start()
@@ -164,8 +254,9 @@ def test_the_hard_order_fifty_sales_offline_then_tls_then_a_sale_with_the_connec
     assert shop.terminal.relay.is_open
     assert shop.cashier.sell(shop.cards[0], 77) == PAID_SALE
     heaps.append(shop.terminal.figures())
-    assert reconcile(shop).differences == []
     print(*heaps[:1] + heaps[-4:], sep="\n")
+    all_sent(shop)
+    assert reconcile(shop).differences == []
     assert max(heap.heap_live for heap in heaps) < _HEAP_MOST and shop.terminal.lives == 1
 
 
