@@ -326,6 +326,7 @@ class Board:
     def __init__(self, ssid, key, address, heads):
         self.say = say = print
         self._heads = int(heads or 0)
+        self.has_stripe = self._heads > 0
         self.restart = machine.reset
         self.open_data = lambda name: open("/bundle/data/" + name, "rb")
         say("board clock")

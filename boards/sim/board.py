@@ -179,6 +179,8 @@ class Board:
         self.open_data = open_data
         self.say = hostlink.say
         self.restart = hostlink.restart
+        hostlink.ask(_SAMPLE, 0, b"\0")
+        self.has_stripe = hostlink.reply[0] > 0
 
     def stripe_ports(self):
         hostlink.ask(_SAMPLE, 0, b"\x01")

@@ -41,15 +41,6 @@ _READ_MS = const(4000)
 _TURN_MS = const(1000)  # idle: the screen is looked over so often, and nothing wakes more often
 _NOTE_TURNS = const(3)  # each thing that needs attention is shown for so long
 _QUIET_TURNS = const(2)  # idle for so many turns before anything slow begins
-_TRANSITIONS = (520, 1420)  # of a stripe's tracks, at most
-_STRIPE_MODULES = (
-    "kassette.flows.stripe",
-    "kassette.policy.stripes",
-    "kassette.drivers.stripe",
-    "kassette.codec.swipe",
-    "kassette.codec.f2f",
-    "kassette.codec.tracks",
-)
 _TEND_TURNS = const(16)  # what the journal needs now and then
 _CHECK_TURNS = const(600)  # the reader's self-test
 
@@ -69,8 +60,9 @@ class Terminal:
         self.payload = bytearray(96)
         self.slip = self._render
         self.uplink = None
-        self.stripe_health = (0, 0, 0)  # kassette.policy.stripes
         self.reader_trouble = 0  # codes of what is wrong at present, 0: nothing
+        self.mode_note = 0
+        self.kept = None  # kassette.parts.Kept, where there is a stripe reader
         self.tasks = []
 
     def _render(self, marks, serial):
@@ -82,19 +74,6 @@ class Terminal:
             return slips.make(self, Slip(self.texts, self.settings), marks, serial)
         finally:
             drop("kassette.flows.slips", "kassette.ui.slip", "kassette.codec.escpos")
-
-    def open_stripe(self):
-        """The stripe reader's driver, in memory only while somebody is to swipe. Raises Cancelled(802): no such reader."""
-        ports = self.board.stripe_ports()
-        if not ports:
-            raise Cancelled(_E_CANCELLED)
-        from kassette.codec import swipe
-
-        gc.collect()
-        from kassette.drivers.stripe import Stripe
-
-        gc.collect()
-        return Stripe(ports, _TRANSITIONS[: len(ports)], self.clock, swipe.read)
 
 
 def main(board: "Board") -> None:
@@ -268,6 +247,7 @@ def _idle_view(t):
         _E_FULL if fill >= 100 else _E_NEARLY_FULL if fill >= 80 else _E_HALF if fill >= 50 else 0,
         0 if t.wall.is_trusted else _E_CLOCK,
         t.uplink.trouble if t.board.net.is_up() else _E_NET_DOWN,
+        t.mode_note,
     )
     return "%02d:%02d" % (hour, minute), t.board.net.is_up(), unsent_s, tuple([code for code in trouble if code])
 
@@ -285,6 +265,8 @@ async def _use_quiet(t, turns):
         log("journal", fault.code, fault.at)
     if turns % _CHECK_TURNS == 0 or t.reader_trouble:
         await _start_reader(t)
+    if t.board.has_stripe and turns % _TEND_TURNS == _QUIET_TURNS:
+        await _with_stripe(t, "")
 
 
 def _tend(t):
@@ -321,23 +303,31 @@ async def _serve(t, key):
 
 
 async def _flow(t, key):
-    if key.isdigit():
+    is_sale = key.isdigit()
+    if is_sale:
+        t.keypad.unread(key)
+    if t.board.has_stripe and (is_sale or key == "#"):
+        await _with_stripe(t, key)
+    elif is_sale:
         from kassette.flows.sale import sale
 
-        t.keypad.unread(key)
         await sale(t)
     elif key == "#":
-        try:
-            reader = t.open_stripe()  # before the flow is imported: its names would stay where there is no reader
-            from kassette.flows import stripe
-
-            await stripe.check(t, reader)
-        finally:
-            drop(*_STRIPE_MODULES)
+        raise Cancelled(_E_CANCELLED)
     elif key in "ABC":
         from kassette.flows import desk
 
         await (desk.balance, desk.reprint, desk.total)["ABC".find(key)](t)
+
+
+async def _with_stripe(t, key):
+    """What only a terminal with a stripe reader does: nothing of it is in memory elsewhere."""
+    from kassette import parts
+
+    try:
+        await parts.run(t, key, drop)
+    finally:
+        drop(*["kassette." + name for name in parts.MODULES.split()])
 
 
 async def _show_end(t, code, number):

@@ -173,6 +173,7 @@ class TlsIdentity(Protocol):
 class Board(Protocol):
     clock: Clock
     random: Random
+    has_stripe: bool  # whether there is a stripe reader
     build_time: int  # u32 seconds since 1970 UTC of the commit that was built: no clock is earlier
     settings_flash: Flash
     journal_flash: Flash

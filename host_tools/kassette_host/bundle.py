@@ -66,6 +66,30 @@ PARTS = {
     ),
     "kassette.terminal": ("kassette.net.uplink", "kassette.app", "kassette.flows.sale"),
 }
+# What only a terminal with a stripe reader loads: borrowed names are for the others first.
+_WITH_STRIPE = (
+    "kassette.parts",
+    "kassette.drivers.stripe",
+    "kassette.drivers.stripe_uart",
+    "kassette.net.authorisation",
+    "kassette.store.pinkeys",
+    "kassette.flows.medium",
+    "kassette.flows.stripe",
+    "kassette.flows.keyed",
+    "kassette.flows.account_sale",
+    "kassette.flows.account_past",
+    "kassette.flows.modes",
+    "kassette.policy.stripes",
+    "kassette.policy.offline",
+    "kassette.policy.mode",
+    "kassette.codec.swipe",
+    "kassette.codec.f2f",
+    "kassette.codec.tracks",
+    "kassette.codec.authorise",
+    "kassette.codec.account",
+    "kassette.codec.pinblock",
+    "kassette.codec.dukpt",
+)
 _EXPORTS = (("%s.board", "Board"), ("kassette.app", "main"))  # what that main.py asks for
 
 Edit = Callable[[str, str], str]
@@ -171,6 +195,7 @@ def linked(board: str, edit: Edit = _unchanged) -> Linked:
         {name: str(path.relative_to(ROOT)) for name, path in found.items()},
         [_dotted(name) for name in loaded],
         LENT,
+        _WITH_STRIPE,
     )
     cached.parent.mkdir(parents=True, exist_ok=True)
     partial = cached.with_suffix(".%d" % os.getpid())
@@ -181,7 +206,7 @@ def linked(board: str, edit: Edit = _unchanged) -> Linked:
 
 def _key(stripped: dict[str, str], parts: dict[str, list[str]], loaded: Iterable[str]) -> str:
     """What the linked sources depend on: the sources, the parts, the linker itself."""
-    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, loaded)).encode())
+    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, loaded, _WITH_STRIPE)).encode())
     for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

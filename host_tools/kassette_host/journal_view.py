@@ -25,7 +25,7 @@ _FIELDS = {
     records.ACK: "up_to tag server_time tail",
     records.BOOT: "torn open_intent boot build_time",
     records.CONFIG: "setting value operator",
-    records.MODE: "before now hotlist_age_h",
+    records.MODE: "before now hotlist_age_h cause",
     records.BATCH_CLOSE: "batch first sales sum_low sum_high operator last_slip acknowledged head carried carried_attempts",
     records.KEY_ROLL: "oldest_batch",
     records.CONTINUATION: "belongs_to more",

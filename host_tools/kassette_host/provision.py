@@ -44,6 +44,7 @@ class TerminalShare:
     provisioning: int  # one more each time this terminal is given keys
     debit_keys: tuple[tuple[int, bytes], ...] = field(repr=False)  # (version, K1 master), newest first
     journal_root: bytes = field(repr=False)  # goes into the fresh journal, never into the settings
+    token_key: bytes = field(repr=False)
     drbg_seed: bytes = field(repr=False)
     signer_modulus: bytes = field(repr=False)
     server_ca: bytes = field(repr=False)
@@ -57,11 +58,13 @@ class TerminalShare:
     issuer: int = 1
     amount_limit_minor: int = 100_000
     utc_offset_min: int = 480
+    allowance_minor: int = 20_000
+    answer_ms: int = 1_500
 
     def check_values(self) -> dict[str, str]:
         """The check value of each key, to compare by eye with the back office's."""
         values = {"debit key %d" % version: kcv(key) for version, key in self.debit_keys}
-        return {**values, "journal root": kcv(self.journal_root)}
+        return {**values, "journal root": kcv(self.journal_root), "token key": kcv(self.token_key)}
 
 
 def journal_root(master: bytes, terminal: int, provisioning: int) -> bytes:
@@ -109,6 +112,7 @@ def settings_image(share: TerminalShare, generation: int = 1) -> bytes:
         ("shop_name", share.shop_name.encode("gb2312")),
         ("shop_name_ascii", share.shop_name_ascii.encode("ascii")),
         *(("debit_key", bytes([version]) + key) for version, key in share.debit_keys),
+        ("token_key", share.token_key),
         ("drbg_seed", share.drbg_seed),
         ("signer_modulus", share.signer_modulus),
         ("server_ca", share.server_ca),
@@ -119,6 +123,8 @@ def settings_image(share: TerminalShare, generation: int = 1) -> bytes:
         ("amount_limit_minor", pack("<I", share.amount_limit_minor)),
         ("issuer", pack("<H", share.issuer)),
         ("utc_offset_min", pack("<h", share.utc_offset_min)),
+        ("allowance_minor", pack("<I", share.allowance_minor)),
+        ("answer_ms", pack("<H", share.answer_ms)),
     ]
     return image(b"".join(entry(name, value) for name, value in values), generation)
 

@@ -340,7 +340,7 @@ def test_a_record_counts_as_read_from_the_card_once_a_later_tap_has_seen_it():
 def test_a_card_that_names_a_serial_without_an_intent_is_a_mismatch():
     office = Office(cards=1)
     till, card = office.tills[0], office.cards[0]
-    serial = till.write(records.MODE, 0, 1, 0)
+    serial = till.write(records.MODE, 0, 1, 0, 502)
     card.debit(till.number, _JOURNAL, serial, 500, till.journal.tag)
     office.tills[1].sell(card, 300)
     for order in ((0, 1), (1, 0)):

@@ -12,6 +12,7 @@ from kassette_host.pki import Pki
 from kassette_host.provision import TerminalShare, install, journal_root, kcv, settings_image, terminal_share
 
 _K1, _K1_OLD, _SEED = b"debit master new", b"debit master old", b"thirty-two bytes of a secret seed"[:32]
+_TOKEN = b"token key of one"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def share(tmp_path_factory):
         2,
         journal_id=5,
         debit_keys=((2, _K1), (1, _K1_OLD)),
+        token_key=_TOKEN,
         drbg_seed=_SEED,
         signer_modulus=b"\xd5" * 256,
         port=8443,
@@ -43,10 +45,10 @@ def test_the_firmware_reads_what_was_given(share):
     s = loaded(flash)
     for name in ("terminal", "journal_id", "provisioning", "currency", "host", "port", "amount_limit_minor", "issuer"):
         assert getattr(s, name) == getattr(share, name), name
-    assert s.utc_offset_min == 480
+    assert (s.utc_offset_min, s.allowance_minor, s.answer_ms) == (480, 20_000, 1_500)
     assert (s.shop_name, s.shop_name_ascii) == ("春和园小卖部".encode("gb2312"), b"Spring Garden")
     assert s.debit_keys() == [(2, bytearray(_K1)), (1, bytearray(_K1_OLD))]
-    for name in ("drbg_seed", "signer_modulus", "server_ca", "client_cert", "client_key"):
+    for name in ("token_key", "drbg_seed", "signer_modulus", "server_ca", "client_cert", "client_key"):
         assert getattr(s, name) == getattr(share, name), name
 
 
@@ -137,7 +139,7 @@ def test_flash_that_keeps_nothing_is_told(share):
 
 def test_no_key_is_in_the_text_of_a_share(share):
     text = repr(share)
-    for secret in (_K1, _K1_OLD, _SEED, share.journal_root, share.client_key):
+    for secret in (_K1, _K1_OLD, _TOKEN, _SEED, share.journal_root, share.client_key):
         assert secret.hex() not in text and repr(secret)[2:-1] not in text
     assert isinstance(share, TerminalShare) and "0x" not in text
 
@@ -154,7 +156,8 @@ def test_check_values_are_the_first_bytes_of_the_cmac_of_zeros(share):
         key = bytes([i]) * 16
         assert kcv(key) == by_hand(key)
     values = share.check_values()
-    assert values == {"debit key 2": kcv(_K1), "debit key 1": kcv(_K1_OLD), "journal root": kcv(share.journal_root)}
+    keys = {"debit key 2": _K1, "debit key 1": _K1_OLD, "journal root": share.journal_root, "token key": _TOKEN}
+    assert values == {name: kcv(key) for name, key in keys.items()}
 
 
 def test_too_much_for_a_sector_is_refused(share):

@@ -24,6 +24,7 @@ NAMES = {
     records.DECISION: "DECISION",
     records.LATE_COMMIT: "LATE_COMMIT",
     records.CONFIG: "CONFIG",
+    records.MODE: "MODE",
     records.BATCH_CLOSE: "BATCH_CLOSE",
     records.KEY_ROLL: "KEY_ROLL",
     records.CONTINUATION: "CONTINUATION",

@@ -6,6 +6,7 @@ from kassette.codec.settings_image import entry, image
 
 KEY = bytes(range(16))
 OLD_KEY = bytes(range(16, 32))
+TOKEN_KEY = bytes(range(32, 48))
 SEED = bytes(range(48, 80))
 MODULUS = b"\xc1" + bytes(range(255))
 
@@ -18,6 +19,7 @@ VALUES = [
     ("shop_name_ascii", b"Corner shop"),
     ("debit_key", b"\x02" + KEY),
     ("debit_key", b"\x01" + OLD_KEY),
+    ("token_key", TOKEN_KEY),
     ("drbg_seed", SEED),
     ("signer_modulus", MODULUS),
     ("server_ca", b"ca" * 400),
@@ -28,6 +30,8 @@ VALUES = [
     ("amount_limit_minor", pack("<I", 100_000)),
     ("issuer", pack("<H", 1)),
     ("utc_offset_min", pack("<h", -90)),
+    ("allowance_minor", pack("<I", 20_000)),
+    ("answer_ms", pack("<H", 1_500)),
 ]
 
 

@@ -54,6 +54,7 @@ def test_the_journal_of_another_terminal(cold):
         1,
         journal_id=1,
         debit_keys=((1, bytes(16)),),
+        token_key=bytes(16),
         drbg_seed=bytes(32),
         signer_modulus=bytes(256),
         port=1,

@@ -14,7 +14,7 @@ SAMPLES = {
     records.ACK: (64, bytes(range(16)), TIME + 1, 3),
     records.BOOT: (1, 9, 2, TIME),
     records.CONFIG: (16, 50000, 7),
-    records.MODE: (1, 2, 30),
+    records.MODE: (1, 2, 30, 502),
     records.BATCH_CLOSE: (3, 100, 70000, 0xFFFFFFFF, 2, 7, 65, 130, bytes(range(16)), 2, bytes(range(39))),
     records.KEY_ROLL: (3,),
     records.CONTINUATION: (9, bytes(range(88))),

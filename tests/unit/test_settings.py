@@ -38,6 +38,7 @@ def test_numbers_and_names():
     assert (s.shop_name, s.shop_name_ascii) == (b"\xd0\xa1\xb5\xea", b"Corner shop")
     assert (s.host, s.port) == ("kassette-backoffice", 8443)
     assert (s.amount_limit_minor, s.issuer, s.utc_offset_min) == (100_000, 1, -90)
+    assert (s.allowance_minor, s.answer_ms) == (20_000, 1_500)
 
 
 def test_keys_newest_first_and_ready_to_be_wiped():
@@ -45,6 +46,7 @@ def test_keys_newest_first_and_ready_to_be_wiped():
     assert s.debit_keys() == [(2, bytearray(settings_body.KEY)), (1, bytearray(settings_body.OLD_KEY))]
     assert isinstance(s.debit_keys()[0][1], bytearray)
     assert isinstance(s.drbg_seed, bytearray) and s.drbg_seed == settings_body.SEED
+    assert isinstance(s.token_key, bytearray) and s.token_key == settings_body.TOKEN_KEY
 
 
 def test_certificates_are_bytes_as_ssl_wants_them():

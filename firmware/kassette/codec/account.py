@@ -23,6 +23,7 @@ DEGRADED = 2
 OFFLINE = 3
 WITH_PIN = 1  # flags
 _PART = const("<16sBBBBIII")
+_DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
 def token(key, number) -> bytes:
@@ -38,6 +39,18 @@ def token(key, number) -> bytes:
     for i in range(16):
         block[i] = 0
     return name
+
+
+def end_of_month(digits) -> int:
+    """u32 s since 1970, the first moment after the month that a stripe's YYMM (ASCII) names; 0: there is no such month."""
+    year = 2000 + int(digits[:2])
+    month = int(digits[2:4])
+    if not 1 <= month <= 12:
+        return 0
+    following = month % 12
+    year += month == 12
+    days = 365 * (year - 1970) + (year - 1969) // 4 + _DAYS[following] + (following > 1 and year % 4 == 0)
+    return days * 86400
 
 
 def pack_part(name, entry: int, sequence: int, mode: int, flags: int, contact: int, pin_counter: int = 0) -> bytes:

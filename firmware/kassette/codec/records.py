@@ -62,8 +62,8 @@ _ACK = const("<II16sII")
 _BOOT = const("<IBIII")
 # time, setting (its tag, or JOURNAL_..), value, operator
 _CONFIG = const("<IHIH")
-# time, mode before, mode now, age of the hotlist in hours
-_MODE = const("<IBBH")
+# time, mode before, mode now, age of the hotlist in hours, cause (an error code; 0: the back office was heard again)
+_MODE = const("<IBBHH")
 # time, batch closed, its first serial, sales, their sum (u40: low u32, high u8), operator, last slip, serial that the back
 # office has acknowledged (0: none), its tag, attempts carried over, the first three of them (CARRIED)
 _BATCH_CLOSE = const("<IBIIIBHII16sB39s")

@@ -33,7 +33,7 @@ FIELDS = (
     "shop_name",  # GB 2312
     "shop_name_ascii",
     "debit_key",  # key version u8, AES-128 master; may come again, newest first
-    "",  # the journal's root key is consumed when the journal is made: it never lies here
+    "token_key",  # AES-128: what this terminal calls account numbers by (kassette.codec.account)
     "drbg_seed",
     "signer_modulus",  # RSA-2048, big-endian: who signs acknowledgements
     "server_ca",  # certificate, DER
@@ -44,8 +44,10 @@ FIELDS = (
     "amount_limit_minor",  # u32
     "issuer",  # u16
     "utc_offset_min",  # i16
+    "allowance_minor",  # u32: what may be sold on accounts without asking, until the back office says otherwise
+    "answer_ms",  # u16: so long an account sale waits for the back office
 )
-LENGTHS = (0, 4, 2, 4, 2, 0, 0, 17, 0, 32, 256, 0, 0, 0, 0, 2, 4, 2, 2)
+LENGTHS = (0, 4, 2, 4, 2, 0, 0, 17, 16, 32, 256, 0, 0, 0, 0, 2, 4, 2, 2, 4, 2)
 DEBIT_KEY = 7
 
 _E_MISSING = const(701)

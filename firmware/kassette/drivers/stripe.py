@@ -8,12 +8,11 @@ from array import array
 
 from micropython import const
 
-from kassette.codec.tracks import TEXT_LEN
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kassette.hal import Clock, Samples
 
+_TEXT_LEN = const(107)  # of kassette.codec.tracks, which is not in memory yet
 _LONGEST = const(65535)  # samples an interval is counted to
 _FEW = const(4)  # transitions: fewer are a spark, no card
 _STILL_LEN = const(2048)  # bytes, 64 ms: so long without a transition, and the card has left
@@ -39,7 +38,7 @@ class Stripe:
         self._runs = [0] * len(ports)  # samples since the last transition
         self._levels = [0] * len(ports)  # of the line: 0 or 255
         self._bits = bytearray(max(most) + 1)
-        self._text = bytearray(TEXT_LEN)
+        self._text = bytearray(_TEXT_LEN)
         self._is_full = False
         self._swiped = clock.signal()
 

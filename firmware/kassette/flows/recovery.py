@@ -73,15 +73,15 @@ async def resolve(t, serial, slip, amount):
             t.ui.show(_E_UNRESOLVED if t.purse.uid == uid else _E_WRONG_CARD)
             await t.ui.pause(_READ_MS)
         except Cancelled:
-            await _decide(t, serial, slip)
+            await decide(t, serial, slip)
         except (Fault, FlowEnd) as error:
             t.ui.show(error.code)
             await _mend_reader(t, error)
             if await is_cancel_pressed(t, _READ_MS):  # without a reader there is no other way out
-                await _decide(t, serial, slip)
+                await decide(t, serial, slip)
 
 
-async def _decide(t, serial, slip):
+async def decide(t, serial, slip):
     """Ask the cashier what became of the goods. Raises Cancelled, with the decision's screen, once it is journalled."""
     try:
         decision = await t.ui.choose(_DECIDE)

@@ -21,22 +21,24 @@ _CLICK = const(3)  # a sound of kassette.ui.panel
 _ATTEMPTS = const(5)
 
 
-async def sale(t):
-    """Ask for the amount, charge one card, hand out the slip. Raises FlowEnd or Fault with no doubt left behind."""
+async def sale(t, take=None):
+    """Ask for the amount, charge one card, hand out the slip. Raises FlowEnd or Fault with no doubt left behind.
+
+    `take(t, amount)` charges instead of `charge` where there are other media than chip cards.
+    """
     amount = await t.ui.ask_amount(t.settings.amount_limit_minor)  # 1. people agree before any card is read
     limits.check_amount(amount, t.settings.amount_limit_minor)
     await t.ui.ask_ok(_CONFIRM, amount)
-    await charge(t, amount)
+    await (take or charge)(t, amount)
 
 
-async def charge(t, amount):
-    """Debit exactly one card by `amount`; the attempts at one sale share its slip number.
+async def charge(t, amount, prompt=_TAP):
+    """Debit exactly one card by `amount`; the attempts at one sale share its slip number. `prompt` asks for the card.
 
     Raises FlowEnd or Fault when nothing was taken, whether or not an attempt stands in the journal.
     """
     card = t.purse
     slip = 0
-    prompt = _TAP
     for attempt in range(1, _ATTEMPTS + 1):
         print_settled(
             t, await present(t, prompt, amount)

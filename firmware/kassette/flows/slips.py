@@ -9,6 +9,7 @@ from kassette.errors import Fault
 from kassette.flows.paper import CLOSING, TOTAL
 
 _UNTRUSTED = const(8)
+_NO_UID = bytes(7)  # of a sale on an account
 _E_DAMAGED = const(404)
 _E_KEY = const(408)
 
@@ -35,7 +36,15 @@ def make(t, slip, marks, serial):
         if fault.code != _E_KEY:
             raise
         told = _told_by(kind, values)
+    else:
+        if told[5] == _NO_UID:
+            told = told[:11] + (_account_before(kind, values, told[3]),)
     return slip.sale(told, intent, kind, marks)
+
+
+def _account_before(kind, values, amount):
+    """What an account had before the sale, as a chip card's record says it; None: the back office did not tell."""
+    return values[3] + amount if kind == records.COMMITTED and not values[5] else None
 
 
 def _told_by(kind, values):

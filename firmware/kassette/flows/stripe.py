@@ -4,13 +4,14 @@ import asyncio
 
 from micropython import const
 
-from kassette.codec import tracks
 from kassette.compat import wipe
 from kassette.errors import Cancelled, FlowEnd
 from kassette.flows.present import is_cancel_pressed
 from kassette.log import log
 from kassette.policy import stripes
 
+_DIGITS = const(28)  # of kassette.codec.tracks, which is in memory when there is a swipe to be decoded
+_SWIPE_AGAIN = const(2)
 _SWIPE = const(29)
 _SWIPED = const(30)
 _E_TWO_CARDS = const(111)
@@ -33,23 +34,31 @@ async def check(t, stripe):
 
     Raises FlowEnd: what is wrong with card or slot, 802 cancelled, 113 no swipe.
     """
-    digits = bytearray(tracks.OURS_LEN)
+    digits = bytearray(_DIGITS)
     t.ui.show(_SWIPE)
     await _swiped(t, stripe)
-    verdict, noise = stripe.read(digits, t.settings.issuer)
-    t.stripe_health, hint = stripes.health(t.stripe_health, verdict, noise)
-    log("swipe", verdict, noise)
-    code = (_E_NONE, _E_UNREADABLE, _E_AGAIN, _E_FOREIGN, 0, _E_BANK, _E_TWO_CARDS)[verdict]
-    if verdict == tracks.OURS:
+    code, hint = judge(t, stripe, digits)
+    if not code:
         t.ui.show(_SWIPED, int(digits[13:17]))
         t.ui.beep(0)
         wipe(digits)
-    if hint and verdict in (tracks.OURS, tracks.SWIPE_AGAIN):
-        if verdict == tracks.OURS:
+        if hint:
             await t.ui.pause(_READ_MS)
-        code = _E_SLOT if hint == stripes.CLEAN_SLOT else _E_WORN
-    if code:
-        raise FlowEnd(code)
+    if code or hint:
+        raise FlowEnd(code or hint)
+
+
+def judge(t, stripe, digits):
+    """(0, or the code of what is wrong with the card that was swiped; 0, or the code of what wears out).
+
+    After 0 the number is in `digits`, which the caller wipes; after any other code nothing of it is left.
+    """
+    verdict, noise = stripe.read(digits, t.settings.issuer)
+    t.kept.stripe_health, advice = stripes.health(t.kept.stripe_health, verdict, noise)
+    log("swipe", verdict, noise)
+    code = (_E_NONE, _E_UNREADABLE, _E_AGAIN, _E_FOREIGN, 0, _E_BANK, _E_TWO_CARDS)[verdict]
+    hint = (0, _E_SLOT, _E_WORN)[advice]
+    return (hint if hint and verdict == _SWIPE_AGAIN else code), hint
 
 
 async def _swiped(t, stripe):

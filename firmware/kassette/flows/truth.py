@@ -13,7 +13,9 @@ _FOUND_NOT_CHARGED = const(22)
 _POWER_CUT = const(23)
 _LAST_SALE = const(28)
 _E_POWER = const(806)
+_UID = const(5)
 _IS_DECIDED = const(7)
+_NO_UID = bytes(7)  # of an account's attempt
 _READ_MS = const(3000)
 
 
@@ -31,9 +33,11 @@ async def report(t):
     for attempt in undecided:
         if not till.find(attempt[0]):
             continue  # the card of the one before has proven this one too
-        from kassette.flows.recovery import resolve
+        from kassette.flows.recovery import decide, resolve
 
         try:
+            while attempt[_UID] == _NO_UID:  # a sale on an account: no card can prove it, so the cashier says
+                await decide(t, *attempt[:2])
             outcome, verdict = await resolve(t, *attempt[:3])
             if verdict == records.COMMITTED:
                 t.paper.put(SALE, outcome)

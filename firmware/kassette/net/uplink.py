@@ -38,7 +38,11 @@ _E_MEMORY = const(508)
 
 
 class Uplink:
-    """`trouble` is the code of the fault in which the last attempt ended, 0 when it went well or there was none."""
+    """`trouble` is the code of the fault in which the last attempt ended, 0 when it went well or there was none.
+
+    `stream` is the kept connection, or None; while the uplink `is_busy` with it, an answer of its own is awaited on it.
+    `contact`: u32 s, when a signed answer came last since the start, 0 not yet. `failures` in a row.
+    """
 
     def __init__(self, net, settings, journal, clock, random, wallclock):
         """`net`: a `hal.Net`; `settings`: loaded; `journal`: mounted; `random`: fills buffers, as `kassette.codec.drbg`."""
@@ -54,13 +58,15 @@ class Uplink:
         self._nonce = bytearray(NONCE_LEN)
         self._first = self._last = 0  # serials in the request
         self._seen = 0  # the journal's next serial then
-        self._stream = None
+        self.stream = None
+        self.is_busy = False
         self._attempt = None
         self._is_shaking = False  # connecting or shaking hands: what a person at the keypad need not wait for
         self._is_held = False
         self._idle_since = clock.ticks_ms()
         self._wake = clock.signal()
-        self._failures = 0
+        self.failures = 0
+        self.contact = 0
         self.trouble = 0
 
     # --- what the terminal says
@@ -80,9 +86,9 @@ class Uplink:
 
     def close(self) -> None:
         """Give up the connection, and the memory that it costs; the next attempt opens another one."""
-        if self._stream:
-            self._stream.close()
-            self._stream = None
+        if self.stream:
+            self.stream.close()
+            self.stream = None
 
     # --- when
 
@@ -111,15 +117,15 @@ class Uplink:
                 gc.collect()
             return self._retry_ms()
         self.trouble = 0
-        self._failures = 0
+        self.failures = 0
         return 0 if has_more else _CONTACT_MS
 
     def _retry_ms(self) -> int:
         """Twice as long after each failure, less up to half of it by chance: a fleet must not come back as one."""
         if self.trouble == _E_DOWN:
-            self._failures = 0  # finding the link down costs nobody anything
-        longest = _RETRY_MS << self._failures
-        self._failures = min(self._failures + 1, _RETRY_DOUBLINGS)
+            self.failures = 0  # finding the link down costs nobody anything
+        longest = _RETRY_MS << self.failures
+        self.failures = min(self.failures + 1, _RETRY_DOUBLINGS)
         chance = bytearray(1)
         self._random.fill(chance)
         return longest - longest * chance[0] // 512
@@ -153,26 +159,29 @@ class Uplink:
             if not self._net.is_up():
                 raise Fault(_E_DOWN)
             try:
+                self.is_busy = True
                 answer = await self._exchange()
+                self.is_busy = False
                 came = self._clock.ticks_ms()
                 await self._idle(0)  # nobody is kept waiting by the check
                 up_to, tag, time = self._open(answer)
             except MemoryError:  # the journal was only read so far; stopped while it writes, it must be mounted again
                 raise Fault(_E_MEMORY)
             self._wall.set(time + self._clock.elapsed_ms(came) // 1000, True)
+            self.contact = self._wall.now()
             if up_to:
                 self._journal.acknowledge(up_to, tag, time)
             is_done = True
             return self._first <= up_to < self._journal.next_serial - 1
         finally:
-            self._is_shaking = False
+            self._is_shaking = self.is_busy = False
             if not is_done:
                 self.close()
 
     async def _exchange(self):
-        if self._stream:
+        if self.stream:
             try:
-                return await self._ask(self._stream)
+                return await self._ask(self.stream)
             except Fault as fault:
                 if fault.code != _E_SILENT:
                     raise
@@ -180,8 +189,8 @@ class Uplink:
         self._is_shaking = True
         gc.collect()
         now = self._wall.now() if self._wall.is_trusted else 0
-        self._stream = await self._net.open(self._settings, now, _OPEN_MS)
-        return await self._ask(self._stream)
+        self.stream = await self._net.open(self._settings, now, _OPEN_MS)
+        return await self._ask(self.stream)
 
     async def _ask(self, stream):
         """One request and its answer's body, a view into the buffer."""

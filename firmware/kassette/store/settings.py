@@ -37,7 +37,10 @@ class Settings:
     amount_limit_minor: int
     issuer: int
     utc_offset_min: int
-    drbg_seed: bytearray  # from here on: read from flash at each use
+    allowance_minor: int
+    answer_ms: int
+    token_key: bytearray  # from here on: read from flash at each use
+    drbg_seed: bytearray
     signer_modulus: bytes  # RSA-2048, big-endian: who signs acknowledgements
     server_ca: bytes  # DER, as are the next two
     client_cert: bytes

@@ -51,6 +51,7 @@ _SIGNED = const(76)
 # words 52 to 58 by what ended the sale: a decision, else the kind of its record
 _OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x3a"
 _YUAN = b"\xa3\xa4"
+_NO_UID = bytes(7)  # of a sale on an account: there is no card to tap
 
 
 class Slip:
@@ -65,7 +66,7 @@ class Slip:
 
         `intent`: the values of its INTENT record, `serial`: that record's. `outcome`: the kind of the record that ended
         it (COMMITTED, NOT_DEBITED, UNRESOLVED, LATE_COMMIT), or the cashier's decision (GIVEN, ABANDONED). `marks`:
-        COPY, LATE, TRUTH, UNTRUSTED, added up. Amount and card may be None: then they are not printed.
+        COPY, LATE, TRUTH, UNTRUSTED, added up. Amount, card and balance may be None: then they are not printed.
         """
         time, slip, _, amount, _, _, card = intent[:7]
         word = self._word
@@ -79,7 +80,7 @@ class Slip:
         escpos.rule(out)
         if amount is not None:
             self._row(out, _SALE, _yuan(amount), 2)
-        if outcome in (COMMITTED, LATE_COMMIT):
+        if outcome in (COMMITTED, LATE_COMMIT) and intent[11] is not None:
             self._row(out, _BALANCE, _yuan(intent[11] - amount))
         escpos.rule(out)
         self._title(out, _OUTCOMES[outcome])
@@ -87,7 +88,8 @@ class Slip:
             if _OUTCOMES[outcome] != _UNRESOLVED:
                 escpos.line(out, word(_UNRESOLVED), 1, True)
             out.append(10)
-            escpos.line(out, word(_TAP_AGAIN), 1, True)
+            if intent[5] != _NO_UID:
+                escpos.line(out, word(_TAP_AGAIN), 1, True)
             escpos.line(out, word(_PAY_ONCE), 1, True)
         out.append(10)
         escpos.line(out, word(_THANKS), 1, True)

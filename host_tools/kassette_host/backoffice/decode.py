@@ -143,6 +143,11 @@ def _config_facts(payload: bytes) -> dict[str, Any]:
     return {"setting": setting, "value": value, "operator": operator}
 
 
+def _mode_facts(payload: bytes) -> dict[str, Any]:
+    _time, before, now, _age, cause = records.unpack(records.MODE, payload)
+    return {"before": _MODES.get(before, before), "now": _MODES.get(now, now), "cause": cause or "heard again"}
+
+
 def _key_roll_facts(payload: bytes) -> dict[str, Any]:
     return {"oldest_batch": records.unpack(records.KEY_ROLL, payload)[1]}
 
@@ -181,6 +186,7 @@ _FACTS = {
     records.ACK: _ack_facts,
     records.BOOT: _boot_facts,
     records.CONFIG: _config_facts,
+    records.MODE: _mode_facts,
     records.BATCH_CLOSE: _batch_close_facts,
     records.KEY_ROLL: _key_roll_facts,
     records.CONTINUATION: _continuation_facts,

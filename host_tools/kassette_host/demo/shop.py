@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from kassette_host import BUILD, journal
 from kassette_host.backoffice.keystore import KEY_VERSION
+from kassette_host.backoffice.numbers import token_key
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.demo.plan import CARDS
 from kassette_host.provision import TerminalShare, terminal_share
@@ -60,7 +61,7 @@ class DemoShop:
         """The provisioned terminal, and where the cards' random bytes come from."""
         self.share = self._share(8443)
         self.chip = NorChip(bench.chip_size(bench.JOURNAL_SIZE), seed=seed)
-        bench.install(self.chip, self.share, bench.JOURNAL_SIZE)
+        bench.install(self.chip, self.share, bench.JOURNAL_SIZE, self.keys.pin_bdk)
         prepare_process()
         terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, office, trace)
         terminal.build_time = MORNING - 86_400  # whatever commit is played, the morning is the same
@@ -89,6 +90,7 @@ class DemoShop:
             1,
             journal_id=JOURNAL_ID,
             debit_keys=((KEY_VERSION, self.keys.purse_masters[_DEBIT_KEY]),),
+            token_key=token_key(self.keys.token_master, TERMINAL, 1),
             drbg_seed=b"the seed of a public demonstrati",
             signer_modulus=self.keys.signer_modulus,
             port=port,

@@ -8,7 +8,7 @@ used of something that was imported from outside. Measured: 5.2 kB less heap (fi
 """
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from kassette_host.link.module import Module
@@ -18,20 +18,27 @@ _OUTSIDE = Path(__file__).with_name("outside_names.txt")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def borrow(modules: list[Module], kept: Collection[str], lent: Collection[str]) -> dict[str, str]:
-    """Rename in the trees of all modules of a bundle; new name -> old name. `kept`: what is asked for from outside."""
+def borrow(
+    modules: list[Module], kept: Collection[str], lent: Collection[str], order: Mapping[str, int]
+) -> dict[str, str]:
+    """Rename in the trees of all modules of a bundle; new name -> old name. `kept`: what is asked for from outside.
+
+    Names are served in the `order` of the modules that define them (module's name -> rank, 0 first), the longest first:
+    there are not enough for all.
+    """
     barred = set(kept) | set(_OUTSIDE.read_text().split())
     named: set[str] = set()
-    costly: set[str] = set()
+    costly: dict[str, int] = {}
     for module in modules:
         barred.update(module.name.split("."))
         for node in ast.walk(module.tree):
             named.update(_names(node))
-            costly.update(_costly(node))
+            for name in _costly(node):
+                costly[name] = min(order.get(module.name, 0), costly.get(name, 99))
             barred.update(_known_outside(module, node))
-    costly = {name for name in costly - barred if name[:2] != "__"}
+    asked = [name for name in costly if name not in barred and name[:2] != "__"]
     free = (name for name in lent if name not in named)
-    new = dict(zip(sorted(costly, key=lambda name: (-len(name), name)), free))
+    new = dict(zip(sorted(asked, key=lambda name: (costly[name], -len(name), name)), free))
     for module in modules:
         for node in ast.walk(module.tree):
             _rename(node, new)

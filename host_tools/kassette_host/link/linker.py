@@ -34,12 +34,14 @@ def link(
     paths: dict[str, str] | None = None,
     loaded: Collection[str] = (),
     lent: Collection[str] = (),
+    rare: Collection[str] = (),
 ) -> Linked:
     """Merge modules into the units `parts` (see `Program`); the others stay by themselves and use what was merged.
 
     `sources`: dotted name -> source of every module in the bundle. `exports`: (module, name) -> the name that it must
     have in its unit. `paths`: dotted name -> file, for messages. `loaded`: modules that are in memory before the
-    bundle is mounted. `lent`: names that the interpreter has in ROM (`link.borrow`). Raises LinkError.
+    bundle is mounted. `lent`: names that the interpreter has in ROM (`link.borrow`); `rare`: modules that get them last.
+    Raises LinkError.
     """
     paths = paths or {}
     modules = {
@@ -52,7 +54,9 @@ def link(
     everything = list(modules.values())
     gone = shake(everything, {name for _, name in exports})
     shorten(everything)
-    borrow(everything, {name for _, name in exports}, lent)
+    merged = {module.name for unit in program.units if unit.is_merged for module in unit.modules}
+    order = {name: 0 if name in merged else 2 if name in rare else 1 for name in modules}
+    borrow(everything, {name for _, name in exports}, lent, order)
     program = Program(modules, parts)
     linked = Linked({}, {}, {}, gone)
     fixed = {Symbol(*symbol): name for symbol, name in exports.items()}

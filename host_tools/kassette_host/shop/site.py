@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from kassette_host import journal
 from kassette_host.backoffice.keystore import KeyStoreError
+from kassette_host.backoffice.numbers import token_key
 from kassette_host.backoffice.store import StoreError
 from kassette_host.provision import install, install_pin_keys, journal_root, terminal_share
 from kassette_host.shop.files import write_whole
@@ -43,7 +44,7 @@ _PROVISIONED_AS = 1
 _JOURNAL_ID = 1
 _ISSUER = 1
 _HEADS = (2, 1)  # the tracks of the stripe reader
-_FORMAT = 1
+_FORMAT = 2
 TERMINAL_PORT = 8443  # also in the terminal's settings; the simulated network leads to wherever the back office listens
 
 
@@ -161,6 +162,7 @@ class Site:
             _PROVISIONED_AS,
             journal_id=_JOURNAL_ID,
             debit_keys=self.office.debit_keys,
+            token_key=token_key(keys.token_master, TERMINAL, _PROVISIONED_AS),
             drbg_seed=os.urandom(32),
             signer_modulus=keys.signer_modulus,
             port=TERMINAL_PORT,

@@ -20,16 +20,19 @@ from kassette_host.virtual.pn532_pty import PUBLIC_MASTERS, demo_card
 TERMINAL = 0x4B530001
 JOURNAL_ID = 1
 JOURNAL_SIZE = 64 * SECTOR
+PIN_BDK = b"public PIN basis"
+TOKEN_KEY = b"public token key"
 
 
-def install(chip: NorChip, share: provision.TerminalShare, journal_size: int) -> None:
-    """Put the program, the settings and an empty journal onto an erased chip, as provisioning over a cable does."""
+def install(chip: NorChip, share: provision.TerminalShare, journal_size: int, pin_bdk: bytes = PIN_BDK) -> None:
+    """Put program, settings, PIN keys and an empty journal onto an erased chip, as provisioning over a cable does."""
     places = offsets(journal_size)
 
     def partition(number: int):
         return chip.partition(*places[number])
 
     provision.install(partition(wire.SETTINGS), share)
+    provision.install_pin_keys(partition(wire.RATCHET), pin_bdk, share.terminal, share.provisioning)
     journal.format(partition(wire.JOURNAL), share.journal_root, share.terminal, share.journal_id)
     load_program(chip, journal_size)
 
@@ -62,6 +65,7 @@ def share(port: int = 8443) -> provision.TerminalShare:
         1,
         journal_id=JOURNAL_ID,
         debit_keys=((1, PUBLIC_MASTERS[1]),),
+        token_key=TOKEN_KEY,
         drbg_seed=b"public seed of the bench's draws",
         signer_modulus=bytes(255) + b"\1",
         port=port,

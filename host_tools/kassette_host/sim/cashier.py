@@ -12,6 +12,7 @@ IDLE = "A bal. B slip C total"
 AMOUNT = "# OK  * clear"
 CONFIRM = "Charge this amount?"
 TAP = "Hold the card here"
+TAP_OR_SWIPE = "Tap or swipe a card"  # with a stripe reader
 PAID = "Paid"
 TAP_SAME = "Tap the SAME card"
 DECIDE = "1 goods given"
@@ -83,7 +84,7 @@ class Cashier:
     def sell(self, card, amount: int) -> str:
         """One sale as it goes on a good day: PAID_SALE, or the line of the screen that ended it."""
         self.key_in(amount)
-        self.wait(TAP)
+        self.wait(TAP, TAP_OR_SWIPE)
         self.hold(card)
         ended = self.wait(PAID, TAP_SAME, LOST, *ERRORS)
         self.terminal.run_ms(300)

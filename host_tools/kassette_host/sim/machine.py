@@ -26,7 +26,7 @@ from kassette_host.virtual.printer import VirtualPrinter
 T = TypeVar("T")
 _START_US = 3_600_000_000  # virtual ticks start one hour ahead
 _HEAP = "128k"  # of the firmware's process, as on the chip
-_HEAP_WITH_STRIPE = "144k"
+_HEAP_WITH_STRIPE = "160k"
 _LAST_LINES = 12
 _STILLBORN = 5  # lives that end before they were idle, until nobody tries again
 _KEY_HOLD_MS = 60
@@ -221,6 +221,7 @@ class VirtualTerminal:
         return False
 
     def _net_arrived(self) -> None:
+        self.relay.let_go()
         self._net_ready = True
 
     # --- the wire

@@ -26,6 +26,7 @@ class Relay:
         self._near: socket.socket | None = None  # to the terminal
         self._far: socket.socket | None = None  # to the back office
         self._went_out = False
+        self._held = b""  # came from the back office, and is still on its way
         self.moved = [0, 0]  # bytes out, bytes in
 
     @property
@@ -38,6 +39,13 @@ class Relay:
             if end:
                 end.close()
         self._near = self._far = None
+        self._held = b""
+
+    def let_go(self) -> None:
+        """What was on its way has arrived."""
+        held, self._held = self._held, b""
+        if held and self._near:
+            self._hand_on(self._near, held)
 
     def close(self) -> None:
         self.drop()
@@ -79,19 +87,31 @@ class Relay:
             return None
         if not self._carry(self._near, self._far, 0):
             return 0
-        if not terminal_waits or not self._far:
+        if not terminal_waits or not self._far or self._held:
             return None
         if not select.select([self._far], [], [], _WAIT_S)[0]:
             return None
-        alive = self._carry(self._far, self._near, 1)
+        latency = self.latency_us if self._went_out else 0
+        alive = self._carry(self._far, None if latency else self._near, 1)
         if not alive:
             return 0
-        latency = self.latency_us if self._went_out else 0
         self._went_out = False
         return latency
 
+    def _hand_on(self, sink: socket.socket, data: bytes) -> bool:
+        try:
+            sink.setblocking(True)
+            sink.sendall(data)
+            sink.setblocking(False)
+        except OSError:
+            self.drop()
+            return False
+        return True
+
     def _carry(self, source: socket.socket, sink: socket.socket | None, direction: int) -> bool:
-        """Everything that `source` has goes to `sink`; False when the connection ended (and is dropped)."""
+        """Everything that `source` has goes to `sink`, what comes from afar without one is held: False when the connection
+        ended (and is dropped).
+        """
         while True:
             try:
                 data = source.recv(_CHUNK)
@@ -105,11 +125,7 @@ class Relay:
             self.moved[direction] += len(data)
             if direction == 0:
                 self._went_out = True
-            if sink:
-                try:
-                    sink.setblocking(True)
-                    sink.sendall(data)
-                    sink.setblocking(False)
-                except OSError:
-                    self.drop()
-                    return False
+            if direction and not sink:
+                self._held += data
+            elif sink and not self._hand_on(sink, data):
+                return False

@@ -1,0 +1,62 @@
+"""What the journal knows of the sales on accounts that were decided here: what the offline rule counts.
+
+The journal is the state; after a start it is read once, from the newest record back, while the customer looks for the card.
+"""
+
+from struct import unpack_from
+
+from micropython import const
+
+from kassette.codec import account, records
+from kassette.errors import Fault
+from kassette.policy import offline
+
+_MOST = const(400)  # records looked through
+
+
+def load(t, day):
+    """(last contact, sales decided here as `policy.offline.check` wants them, newest first), u32 s; `day`: its beginning.
+
+    Looks as far back as the earlier of the two. What it can't see counts against the terminal: then the contact is 0.
+    """
+    contact = 0
+    sales = []
+    decided = []  # serials of the intents that were sold on without an approval
+    serial = t.journal.next_serial
+    for _ in range(min(_MOST, serial - 1)):
+        serial -= 1
+        try:
+            kind = t.journal.read(serial, t.payload) & 0x7F
+        except Fault:
+            return contact, sales  # a batch that was acknowledged and forgotten, most likely
+        values = records.unpack(kind, t.payload)
+        if contact and values[0] < min(contact, day):
+            return contact, sales
+        if (kind == records.COMMITTED and values[5]) or (kind == records.DECISION and values[3] == records.GIVEN):
+            decided.append(values[1])
+        elif kind == records.ACK:
+            contact = contact or values[3]
+        elif kind == records.INTENT and values[5] == account.NO_UID:
+            part = account.unpack_part(values[13])
+            contact = contact or part[5]
+            if serial in decided:
+                add(sales, values[0], part[0], values[3])
+    return (contact, sales) if serial == 1 else (0, sales)
+
+
+def add(sales, time, token, amount):
+    """One more sale; so many are kept that the rule refuses the next."""
+    if len(sales) < offline.SALES:
+        sales.append((time, name_of(token), amount))
+
+
+def name_of(token):
+    """What stands for a card in `sales`."""
+    return unpack_from("<I", token, 0)[0] >> 2  # 30 bits: a small integer on every runtime
+
+
+def forget_old(sales, since):
+    """Drop what is older than `since`, in place."""
+    for i in range(len(sales) - 1, -1, -1):
+        if sales[i][0] < since:
+            sales.pop(i)
