@@ -281,6 +281,23 @@ def read_back(journal, last):
         journal.read(serial, payload)
 
 
+def batches():
+    """A batch closed, acknowledged and forgotten with every place of a sector as its last, and the restart after it."""
+    for before in range(31):
+        flash, journal = fresh(12)
+        for number in range(before):
+            journal.append(CONFIG, config(number))
+        serial = journal.append(BATCH_CLOSE, closed())
+        journal.acknowledge(serial, bytes(journal.tag), NOON, True)
+        expect(journal.forget(), "a batch that is closed and acknowledged is kept")
+        for number in range(3):
+            last = journal.append(CONFIG, config(number))
+        journal, _ = mounted(flash)
+        expect(journal.next_serial == last + 1, "a record is lost")
+        read_back(journal, last)
+        yield "%d records in the batch" % before
+
+
 def keys():
     """Keys of the past are in no image."""
     world = World(70)
@@ -379,6 +396,7 @@ def hunt():
         damage,
         offline,
         worn,
+        batches,
         forgeries,
         restarts,
         rot,
