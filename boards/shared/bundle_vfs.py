@@ -120,4 +120,8 @@ class BundleVfs(object):  # noqa: UP004  with a base, the linker leaves alone wh
         found = self._find(path)
         if not found:
             raise OSError(2)
-        return _File(self._read, found[0], found[1], _AHEAD if path[-4:] == ".mpy" else 0)
+        at, length = found
+        try:
+            return _File(self._read, at, length, _AHEAD if path[-4:] == ".mpy" else 0)
+        except MemoryError:  # in eight times as many reads, but without a piece of that size
+            return _File(self._read, at, length, 0)
