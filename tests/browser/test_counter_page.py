@@ -77,7 +77,7 @@ class Visitor:
         self.type("Enter")
         self.sees("Charge this amount?")
         self.type("Enter")
-        self.sees("Hold the card here")
+        self.sees("Tap or swipe a card")
 
     def click_key(self, key):
         self.page.click('.key[data-key="%s"]' % key)
@@ -226,7 +226,7 @@ def test_a_sale_by_mouse_and_a_card_in_the_hand(visitor):
     before = visitor.known(4)
     for key in "120##":
         visitor.click_key(key)
-    visitor.sees("Hold the card here")
+    visitor.sees("Tap or swipe a card")
     expect(visitor.page.locator("#pad")).to_have_class(re.compile("wanting"))
     visitor.carry(4, "#pad")
     visitor.sees("Paid")
@@ -259,6 +259,16 @@ def test_a_stripe_is_swiped_by_keyboard_and_by_a_click(visitor):
     visitor.idle()
     visitor.stripe(2).click()
     expect(visitor.page.locator("#notice")).to_contain_text("the terminal listens when it asks")
+
+
+def test_a_stripe_pays_with_a_drag_through_the_slot(visitor):
+    visitor.idle()
+    visitor.page.get_by_label("Stripe cards").check()
+    visitor.ask(480)
+    visitor.drag_through(2, 50)
+    visitor.sees("Balance 80.20")
+    expect(visitor.stripe(2).locator(".known")).to_contain_text("¥80.20")
+    expect(visitor.page.locator("#verdict")).to_have_class(re.compile("agrees"))
 
 
 def test_an_account_gets_more_money(visitor):

@@ -67,7 +67,7 @@ class Counter:
         self.press("#")
         self.sees(cashier.CONFIRM)
         self.press("#")
-        self.sees(cashier.TAP)
+        self.sees(cashier.TAP, cashier.TAP_OR_SWIPE)
 
     def sell(self, card, amount):
         self.ask(amount)
@@ -142,6 +142,23 @@ def test_a_card_is_dragged_through_the_slot(directory):
             counter.do("swipe", stripe=stripe, path=path)
             counter.sees(says)
         assert counter.refused("swipe", stripe=9, path=steady(45)) == "no-such-card"
+
+
+def test_a_stripe_pays_online_and_by_the_offline_rule(tmp_path):
+    with Counter(tmp_path) as counter:
+        counter.idle()
+        counter.sell(2, 350)
+        counter.until(lambda p: p["office"]["slips"] == 1)
+        for n, (state, paid) in enumerate((("up", "Balance 232.50"), ("down", "Paid, offline rule")), 1):
+            counter.do("network", state=state)
+            counter.until(lambda p, state=state: p["network"]["state"] == state)
+            counter.ask(750)
+            counter.do("swipe", stripe=1, path=steady(50))
+            counter.sees(paid)
+        counter.do("network", state="up")
+        parts = counter.until(lambda p: p["office"]["slips"] == 3)
+        assert [row["outcome"] for row in parts["office"]["rows"]] == ["committed"] * 3
+        assert parts["stripes"][0]["known"] == 22_500 and parts["office"]["conserved"]
 
 
 def test_stripes_are_accounts_of_the_back_office_and_can_be_filled(directory):

@@ -26,6 +26,7 @@ def test_a_morning_agrees_to_the_cent_and_is_the_same_when_played_again():
     first, morning, verdict, slips = play(1)
     assert verdict.differences == []
     assert verdict.committed == plan.SALES
+    assert verdict.on_accounts == plan.STRIPES and plan.OUTAGES <= verdict.unasked < plan.STRIPES
     assert len(morning.cuts) == plan.POWER_CUTS
     assert slips >= plan.SALES - plan.POWER_CUTS
     again = play(1)
@@ -42,6 +43,9 @@ def test_another_seed_is_another_morning():
         assert sum(customer.network in ("down", "stalled") for customer in customers) == plan.OUTAGES
         assert sum(customer.paper == "out" for customer in customers) == plan.PAPER_OUTS
         assert len({customer.amount for customer in customers}) == plan.SALES
+        stripes = [customer for customer in customers if customer.is_stripe]
+        assert len(stripes) == plan.STRIPES and not any(customer.fault for customer in stripes)
+        assert {customer.card for customer in stripes} == set(range(plan.ACCOUNTS))
 
 
 def test_a_cent_too_much_on_a_card_is_a_difference():
@@ -55,6 +59,21 @@ def test_a_cent_too_much_on_a_card_is_a_difference():
         card = shop.cards[3]
         credit(activate(card), card.uid, shop.keys.purse_masters, 1, 999, 1_800_000_000)
         assert any("a card holds" in line for line in reconcile(shop).differences)
+    finally:
+        shop.close()
+
+
+def test_a_cent_too_little_in_an_account_is_a_difference():
+    from sqlalchemy import update
+
+    from kassette_host.backoffice.schema import accounts
+    from kassette_host.demo.reconcile import reconcile
+
+    shop = demo.DemoShop(1)
+    try:
+        with shop.store.writing() as books:
+            books.db.execute(update(accounts).where(accounts.c.id == shop.accounts[1]).values(balance=59_999))
+        assert any("an account holds 59999" in line for line in reconcile(shop).differences)
     finally:
         shop.close()
 

@@ -19,6 +19,7 @@ const ADVICE = [
   "Take the paper out and sell: the sale stands, the slip comes when there is paper.",
   "Drag two cards onto the reader at once.",
   "Ask for more than the card holds.",
+  "Key in an amount, choose “Stripe cards”, drag one through: the back office is asked while you wait. Then without network.",
   "Press #, choose “Stripe cards” and drag one through the slot: your hand’s speed is what the decoder gets.",
   "Swipe as slowly as you can, or jerk. Then try the old card, and the bank’s.",
 ];

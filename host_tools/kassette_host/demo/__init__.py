@@ -22,7 +22,7 @@ def play(seed: int, trace: TextIO | None = None, told=lambda row: None) -> tuple
     shop = DemoShop(seed, trace)
     try:
         assert shop.terminal
-        morning = Morning(shop.terminal, shop.cards, seed, told)
+        morning = Morning(shop.terminal, shop.cards, shop.stripes, seed, told)
         morning.run()
         shop.terminal.run_until(lambda: is_synchronous(shop), _SYNC_MS)
         shop.terminal.run_until(lambda: shop.terminal and not shop.terminal.printer.current, _SYNC_MS)
@@ -44,7 +44,7 @@ def is_synchronous(shop: DemoShop) -> bool:
 
 
 def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) -> int:
-    """Play, print, compare; the exit status: 0 only when journal, cards and books agree."""
+    """Play, print, compare; the exit status: 0 only when journal, cards, accounts and books agree."""
     console = Console(quiet=quiet)
     started = time.monotonic()
     shop, morning, verdict = _with_progress(console, seed, trace)
@@ -61,14 +61,20 @@ def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) ->
     for line in verdict.differences:
         print("DIFFERENCE: " + line)
     if not verdict.differences:
-        print("seed %d: journal, cards and back office agree to the cent, every slip number has one outcome" % seed)
+        print(
+            "seed %d: journal, cards, accounts and back office agree to the cent, every slip number has one outcome"
+            % seed
+        )
     return 1 if verdict.differences else 0
 
 
 def _summary(shop: DemoShop, morning: Morning, verdict: Verdict, took_s: float) -> str:
     assert shop.terminal
-    return "%d sales paid, %d power cuts, %d slips on paper, takings ￥%s, %.1f s; trace %s" % (
+    text = "%d sales paid, %d of them on accounts (%d by the offline rule), %d power cuts, %d slips on paper, takings ￥%s, "
+    return (text + "%.1f s; trace %s") % (
         verdict.committed,
+        verdict.on_accounts,
+        verdict.unasked,
         len(morning.cuts),
         len(shop.terminal.printer.slips),
         _money(verdict.takings),
@@ -93,10 +99,10 @@ def _table(morning: Morning) -> Table:
     for row in morning.rows:
         seconds = row.at_ms // 1000 - 3600
         clock = "%02d:%02d:%02d" % (8 + seconds // 3600, seconds // 60 % 60, seconds % 60)
-        style = "yellow" if row.happened else None
+        style = "yellow" if row.happened not in ([], ["approved"]) else None
         table.add_row(
             clock,
-            "%d" % (row.card + 1),
+            "%s%d" % ("stripe " if row.is_stripe else "", row.card + 1),
             _money(row.amount),
             "✓" if row.is_paid else "open",
             ", ".join(row.happened),

@@ -1,8 +1,10 @@
 """A cashier's morning: serves the planned customers and deals with whatever happens to the terminal."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kassette_host.cards import stripe
 from kassette_host.demo import plan
 from kassette_host.demo.plan import Customer
 from kassette_host.sim.cashier import (
@@ -12,18 +14,22 @@ from kassette_host.sim.cashier import (
     LOST,
     NOT_CHARGED,
     PAID,
-    TAP,
+    TAP_OR_SWIPE,
     TAP_SAME,
     Cashier,
 )
 from kassette_host.sim.machine import VirtualTerminal
 from kassette_host.sim.power import PowerCut
+from kassette_host.virtual import stripe_head
+from kassette_host.virtual.stripe_head import Hand, Wear
 
 _DARK_MS = (400, 9_000)
 _LAST_SALE = "Last sale"
 _POWER_CUT = "Power cut in slip"
 _SETTLE_MS = 25_000  # slip printed and uploaded
-_END_MS = 1_500_000
+_PAID_OFFLINE = "Paid, offline rule"
+_REACH_MS = 400
+_WEAR = Wear(jitter=0.03)
 
 
 @dataclass
@@ -34,16 +40,21 @@ class Row:
     card: int
     amount: int
     happened: list[str]
+    is_stripe: bool = False
     is_paid: bool = False
 
 
 class Morning:
-    """`cards` are the virtual cards; `told(row)` is called after each customer."""
+    """`cards` are the virtual cards, `stripes` the digits of the others; `told(row)` is called after each customer."""
 
-    def __init__(self, terminal: VirtualTerminal, cards: list, seed: int, told: Callable[[Row], None]):
+    def __init__(
+        self, terminal: VirtualTerminal, cards: list, stripes: list[str], seed: int, told: Callable[[Row], None]
+    ):
         self.terminal = terminal
         self.cashier = Cashier(terminal)
         self.cards = cards
+        self.stripes = stripes
+        self._hands = random.Random(seed)
         self.customers = plan.morning(seed)
         self.rows: list[Row] = []
         self.cuts: list[PowerCut] = []
@@ -87,13 +98,34 @@ class Morning:
     def _serve(self, customer: Customer) -> None:
         self._network(customer.network)
         self._paper(customer.paper)
-        self._row = Row(self.terminal.now_ms, customer.card, customer.amount, [])
+        self._row = Row(self.terminal.now_ms, customer.card, customer.amount, [], customer.is_stripe)
         if customer.network:
             self._row.happened.append("network " + customer.network)
         if customer.paper:
             self._row.happened.append("paper " + customer.paper)
-        card = self.cards[customer.card]
         self.terminal.run_ms(customer.pause_ms)
+        if customer.is_stripe:
+            self._row.is_paid = self._sell_on_account(customer)
+        else:
+            self._sell_on_card(customer)
+        self.rows.append(self._row)
+        self._told(self._row)
+
+    def _sell_on_account(self, customer: Customer) -> bool:
+        """One swipe, as steady as a hand is."""
+        self.cashier.key_in(customer.amount)
+        self.cashier.wait(TAP_OR_SWIPE)
+        self.terminal.run_ms(_REACH_MS)
+        speed, end = self._hands.uniform(20, 90), self._hands.uniform(20, 90)
+        hand = Hand(speed, end, 0.05, is_backward=self._hands.random() < 0.5)
+        texts = stripe.tracks(self.stripes[customer.card])
+        assert self.terminal.swipe(stripe_head.swipe(stripe_head.stripe(texts), hand, _WEAR, self._hands))
+        self.cashier.wait(PAID)
+        self._row.happened.append("offline rule" if self.cashier.sees(_PAID_OFFLINE) else "approved")
+        return True
+
+    def _sell_on_card(self, customer: Customer) -> None:
+        card = self.cards[customer.card]
         if self._cuts_due and not customer.fault:  # one that was to hit an earlier sale and came too late for it
             self._cuts_due -= 1
             customer.fault, customer.event = plan.CUT, customer.event % plan.EVENTS_BEFORE_PAID + 1
@@ -109,15 +141,13 @@ class Morning:
             self.terminal.plug.keep()
             customer.fault = plan.NO_FAULT
         self._row.is_paid = bool(is_paid)
-        self.rows.append(self._row)
-        self._told(self._row)
 
     def _sell(self, card, customer: Customer) -> bool | None:
         """True paid, False not, None left open."""
         self.cashier.key_in(customer.amount)
         if customer.fault == plan.CUT:
             self.terminal.plug.cut_after(customer.event)
-        self.cashier.wait(TAP)
+        self.cashier.wait(TAP_OR_SWIPE)
         if customer.fault in (plan.RETAP, plan.LATER):
             self._row.happened.append(customer.fault)
             faults = self.terminal.reader.faults

@@ -8,10 +8,12 @@ CARDS = 8
 POWER_CUTS = 10
 OUTAGES = 3
 PAPER_OUTS = 2
+STRIPES = 12  # of the sales, on accounts
+ACCOUNTS = 3
 RETAPPED = 3
 LEFT_FOR_LATER = 3
-EVENTS_OF_A_SALE = 940  # about so many events lie between the confirmed amount and the end of its slip
-EVENTS_BEFORE_PAID = 400  # and so many at least before it is paid
+EVENTS_OF_A_SALE = 1250  # about so many events lie between the confirmed amount and the end of its slip
+EVENTS_BEFORE_PAID = 700  # and so many at least before it is paid
 COMMIT = 8  # the exchange of a sale after which the outcome may be unknown
 
 NO_FAULT, CUT, RETAP, LATER = "", "power cut", "torn, re-tapped", "torn, left open"
@@ -19,10 +21,14 @@ NO_FAULT, CUT, RETAP, LATER = "", "power cut", "torn, re-tapped", "torn, left op
 
 @dataclass
 class Customer:
-    """`amount` in minor units is different for each, so that a person can tell the sales apart on any screen."""
+    """`amount` in minor units is different for each, so that a person can tell the sales apart on any screen.
+
+    `card`: the how many-th chip card or, with `is_stripe`, account.
+    """
 
     card: int
     amount: int
+    is_stripe: bool = False
     fault: str = NO_FAULT
     event: int = 0  # of a power cut: at which event from the confirmed amount
     is_after: bool = False  # of a torn tap: the card has committed, or has not seen the command
@@ -47,7 +53,25 @@ def morning(seed: int) -> list[Customer]:
         customer.is_after = rng.random() < 0.5
     _spans(rng, customers, OUTAGES, "network", lambda: rng.choice(("down", "stalled")), "up")
     _spans(rng, customers, PAPER_OUTS, "paper", lambda: "out", "in")
+    _choose_stripes(rng, customers)
     return customers
+
+
+def _choose_stripes(rng: random.Random, customers: list[Customer]) -> None:
+    """Of those to whom nothing happens: one in each outage, the others anywhere."""
+    during: list[list[int]] = []
+    state = ""
+    for i, customer in enumerate(customers):
+        state = customer.network or state
+        if customer.network in ("down", "stalled"):
+            during.append([])
+        if state in ("down", "stalled") and not customer.fault:
+            during[-1].append(i)
+    chosen = {rng.choice(outage) for outage in during if outage}
+    free = [i for i, customer in enumerate(customers) if not customer.fault and i not in chosen]
+    for n, i in enumerate(sorted(chosen | set(rng.sample(free, STRIPES - len(chosen))))):
+        customers[i].is_stripe = True
+        customers[i].card = n % ACCOUNTS
 
 
 def _spans(rng: random.Random, customers: list[Customer], count: int, what: str, begin, end: str) -> None:

@@ -1,11 +1,11 @@
-"""Do journal, cards and back office agree to the cent, and did every slip number come to exactly one end?"""
+"""Do journal, cards, accounts and back office agree to the cent, and did every slip number come to exactly one end?"""
 
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from kassette.codec import records
-from kassette_host.backoffice import checks, ledger
+from kassette.codec import account, records
+from kassette_host.backoffice import checks, ledger, views
 from kassette_host.backoffice.rules import CARD, COMMITTED, FINAL
 from kassette_host.backoffice.schema import mismatches
 from kassette_host.backoffice.schema import slips as booked_slips
@@ -16,41 +16,50 @@ from kassette_host.virtual.desfire import activate
 
 @dataclass
 class Verdict:
-    """`differences` is empty when all three agree; amounts in minor units."""
+    """`differences` is empty when all agree; amounts in minor units. `unasked`: sales that the offline rule decided."""
 
     committed: int = 0
+    on_accounts: int = 0
+    unasked: int = 0
     takings: int = 0
     slips: dict[int, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
 
 def reconcile(shop: DemoShop) -> Verdict:
-    """Compare the three, each read by itself."""
+    """Compare them, each read by itself."""
     verdict = Verdict()
     debits, paid = _journal_says(shop, verdict)
     _compare_cards(shop, debits, verdict)
+    _compare_accounts(shop, debits, verdict)
     _compare_books(shop, paid, verdict)
     return verdict
 
 
 def _journal_says(shop: DemoShop, verdict: Verdict) -> tuple[dict[bytes, int], set[int]]:
-    """(debits by UID, slip numbers that are paid), from the image of the flash alone."""
+    """(debits by UID, or by an account's token; slip numbers that are paid), from the image of the flash alone."""
     intents = {}
     debits: dict[bytes, int] = {}
     paid: set[int] = set()
     for entry in shop.entries():
         if entry.kind == records.INTENT:
             values = records.unpack(records.INTENT, entry.payload)
-            intents[entry.serial] = (values[1], values[3], bytes(values[5]))
+            is_account = values[5] == account.NO_UID
+            medium = account.unpack_part(values[13])[0] if is_account else values[5]
+            intents[entry.serial] = (values[1], values[3], bytes(medium))
             verdict.slips[values[1]] = "open"
         elif entry.kind in _ENDS:
-            slip, amount, uid = intents[records.unpack(entry.kind, entry.payload)[1]]
+            values = records.unpack(entry.kind, entry.payload)
+            slip, amount, medium = intents[values[1]]
             verdict.slips[slip] = _ENDS[entry.kind]
             if _ENDS[entry.kind] == "paid":
                 if slip in paid:
                     verdict.differences.append("slip %d is paid twice in the journal" % slip)
                 paid.add(slip)
-                debits[uid] = debits.get(uid, 0) + amount
+                debits[medium] = debits.get(medium, 0) + amount
+                if len(medium) == _TOKEN_LEN:
+                    verdict.on_accounts += 1
+                    verdict.unasked += entry.kind == records.COMMITTED and values[5] != 0
     if sorted(verdict.slips) != list(range(1, len(verdict.slips) + 1)):
         verdict.differences.append("the slip numbers have gaps")
     for slip, end in verdict.slips.items():
@@ -60,6 +69,7 @@ def _journal_says(shop: DemoShop, verdict: Verdict) -> tuple[dict[bytes, int], s
     return debits, paid
 
 
+_TOKEN_LEN = 16  # a UID has 7
 _ENDS = {records.COMMITTED: "paid", records.LATE_COMMIT: "paid", records.NOT_DEBITED: "not charged"}
 
 
@@ -74,6 +84,18 @@ def _compare_cards(shop: DemoShop, debits: dict[bytes, int], verdict: Verdict) -
         if contents.balance != known.get(card_id):
             text = "a card holds %d, the back office says %s"
             verdict.differences.append(text % (contents.balance, known.get(card_id)))
+
+
+def _compare_accounts(shop: DemoShop, debits: dict[bytes, int], verdict: Verdict) -> None:
+    with shop.store.reading() as db:
+        known = {one["id"]: one for one in views.account_list(db)}
+    for account_id, digits in zip(shop.accounts, shop.stripes):
+        token = account.token(shop.share.token_key, bytearray(map(int, digits[:17])))
+        expected = OPENING_MINOR - debits.get(bytes(token), 0)
+        one = known[account_id]
+        if (one["balance"], one["authorised"]) != (expected, 0):
+            text = "an account holds %d with %d set aside, the journal says %d"
+            verdict.differences.append(text % (one["balance"], one["authorised"], expected))
 
 
 def _compare_books(shop: DemoShop, paid: set[int], verdict: Verdict) -> None:

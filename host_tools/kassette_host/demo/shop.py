@@ -1,4 +1,4 @@
-"""The morning's shop: back office, terminal, eight cards. Its keys are kept from run to run, and public."""
+"""The morning's shop: back office, terminal, eight chip cards, three accounts with stripes. Its keys are kept, and public."""
 
 import pathlib
 import shutil
@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from kassette_host import BUILD, journal
+from kassette_host.backoffice.accounts import Terms
 from kassette_host.backoffice.keystore import KEY_VERSION
 from kassette_host.backoffice.numbers import token_key
 from kassette_host.backoffice.office import BackOffice, Config
-from kassette_host.demo.plan import CARDS
+from kassette_host.cards import stripe
+from kassette_host.demo.plan import ACCOUNTS, CARDS
 from kassette_host.provision import TerminalShare, terminal_share
 from kassette_host.sim import bench, wire
 from kassette_host.sim.machine import VirtualTerminal
@@ -22,6 +24,9 @@ TERMINAL = bench.TERMINAL
 JOURNAL_ID = 1
 MORNING = 1_795_420_800  # 2026-11-23 08:00 in UTC
 OPENING_MINOR = 60_000
+_ISSUER = 1
+_HEADS = (2,)  # the tracks of the stripe reader
+_EXPIRY, _ENDS = "3112", 1_956_528_000
 _PASSPHRASE = "public demonstration"
 _KEYS = BUILD / "demo-keys"
 _DEBIT_KEY = 1
@@ -55,7 +60,14 @@ class DemoShop:
         self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(CARDS)]
         issue = self.office.issuer.issue_card
         self.card_ids = [issue(activate(card), card.uid, OPENING_MINOR) for card in self.cards]
+        self._open_accounts()
         self._keep_keys()
+
+    def _open_accounts(self) -> None:
+        """`stripes`: the 28 digits of each account's card; `accounts`: their ids."""
+        numbers = [stripe.number(_ISSUER, n) for n in range(1, ACCOUNTS + 1)]
+        self.stripes = [stripe.digits(_ISSUER, n, _EXPIRY, 1) for n in range(1, ACCOUNTS + 1)]
+        self.accounts = [self.office.accounts.open(number, OPENING_MINOR, Terms(_ENDS)) for number in numbers]
 
     def _install(self, seed: int, office: tuple[str, int], trace: TextIO | None) -> tuple[Any, Callable[[int], bytes]]:
         """The provisioned terminal, and where the cards' random bytes come from."""
@@ -64,6 +76,7 @@ class DemoShop:
         bench.install(self.chip, self.share, bench.JOURNAL_SIZE, self.keys.pin_bdk)
         prepare_process()
         terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, office, trace)
+        terminal.fit_stripe_reader(*_HEADS)
         terminal.build_time = MORNING - 86_400  # whatever commit is played, the morning is the same
         return terminal, terminal.random.randbytes
 
