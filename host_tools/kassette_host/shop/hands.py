@@ -128,7 +128,9 @@ class Hands:
         rng = random.Random(self._terminal.timeline.now_us)
         hand = [(float(ms), place / 10) for ms, place in path]
         if not slot.swipe(stripe_head.drag(stripe_head.stripe(one.tracks), hand, one.wear, rng)):
-            raise Refusal("not-listening", "the terminal listens when it asks for a card: key in an amount, or # to try one")
+            raise Refusal(
+                "not-listening", "the terminal listens when it asks for a card: key in an amount, or # to try one"
+            )
 
     def _stripe(self, stripe: int) -> StripeCard:
         found = self._site.stripes.find(stripe)
