@@ -15,6 +15,8 @@ from struct import pack, unpack
 from cryptolib import aes
 from micropython import const
 
+from kassette.compat import wipe
+
 NO_UID = bytes(7)
 STRIPE = 1  # entry
 KEYED = 2
@@ -36,8 +38,7 @@ def token(key, number) -> bytes:
     for i in range(len(number)):
         block[1 + i // 2] |= number[i] << 4 * (1 - i % 2)
     name = aes(key, 1).encrypt(block)
-    for i in range(16):
-        block[i] = 0
+    wipe(block)
     return name
 
 

@@ -48,9 +48,7 @@ async def charge(t, amount, digits, entry):
     part = account.pack_part(token, entry, sequence, t.kept.mode[0], 0, contact)
     serial = _intend(t, slip, amount, last4, expiry, part)  # 1. on flash before anybody is asked
     balance, reason = await _decide(t, serial, slip, amount, part, sales, day)  # 2. the back office, or the rule
-    outcome = book.append(
-        t, records.COMMITTED, serial, slip, balance, 0, reason, b""
-    )  # 3. the sale exists from here on
+    outcome = book.append(t, records.COMMITTED, serial, slip, balance, 0, reason, b"")  # 3. it exists from here on
     if reason:
         account_past.add(sales, t.wall.now(), token, amount)
         t.ui.show(_PAID_OFFLINE, amount, last4)

@@ -3,7 +3,6 @@
 from micropython import const
 
 from kassette.codec import tracks
-from kassette.compat import wipe
 from kassette.errors import Cancelled, FlowEnd
 
 _CARD_NUMBER = const(37)
@@ -15,28 +14,27 @@ _ISSUER = const(1)  # digits 1 to 5 name it
 
 
 async def ask_number(t, number):
-    """Fill the 17 bytes of `number` with the digits, ASCII. Raises FlowEnd: 317 none of ours; Cancelled."""
+    """Fill the 17 bytes of `number` with the digits, ASCII; the caller wipes them, however this ends.
+
+    Raises FlowEnd: 317 none of ours; Cancelled.
+    """
     count = 0
-    try:
-        while True:
-            t.ui.show(_CARD_NUMBER, count, _last4(number, count))
-            key = await t.ui.key(_ANSWER_MS)
-            if key == "*":
-                if not count:
-                    raise Cancelled(_E_CANCELLED)
-                count = 0
-            elif key == "#":
-                if count < _LEN or not _is_ours(number, t.settings.issuer):
-                    raise FlowEnd(_E_NUMBER)
-                return
-            elif key.isdigit() and count < _LEN:
-                number[count] = ord(key)
-                count += 1
-            else:
-                t.ui.beep(1)
-    except FlowEnd:
-        wipe(number)
-        raise
+    while True:
+        t.ui.show(_CARD_NUMBER, count, _last4(number, count))
+        key = await t.ui.key(_ANSWER_MS)
+        if key == "*":
+            if not count:
+                raise Cancelled(_E_CANCELLED)
+            count = 0
+        elif key == "#":
+            if count < _LEN or not _is_ours(number, t.settings.issuer):
+                raise FlowEnd(_E_NUMBER)
+            return
+        elif key.isdigit() and count < _LEN:
+            number[count] = ord(key)
+            count += 1
+        else:
+            t.ui.beep(1)
 
 
 def _last4(number, count):

@@ -68,9 +68,11 @@ async def _key_in(t, digits):
     from kassette.flows import keyed
 
     number = bytearray(_NUMBER_LEN)
-    await keyed.ask_number(t, number)
-    digits[:_NUMBER_LEN] = number
-    wipe(number)
+    try:
+        await keyed.ask_number(t, number)
+        digits[:_NUMBER_LEN] = number
+    finally:
+        wipe(number)
 
 
 async def _wait(t, stripe, prompt, amount):
