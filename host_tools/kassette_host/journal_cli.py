@@ -15,6 +15,8 @@ from kassette_host.journal import ChainError, Entry
 
 _ROOT = "KASSETTE_JOURNAL_ROOT"
 _TALK = Console(stderr=True)
+_TERMINALS = click.IntRange(0, 0xFFFFFFFF)
+_IDS = click.IntRange(1, 0xFFFF)
 
 
 @click.group()
@@ -32,8 +34,8 @@ def _options(command: Callable) -> Callable:
         click.option(
             "--root-file", type=click.Path(exists=True, dir_okay=False), help="File with the root key, 32 hex digits."
         ),
-        click.option("--terminal", type=int, help="Terminal, when the source does not say it."),
-        click.option("--journal-id", type=int, help="Journal id, when the source does not say it."),
+        click.option("--terminal", type=_TERMINALS, help="Terminal, when the source does not say it."),
+        click.option("--journal-id", type=_IDS, help="Journal id, when the source does not say it."),
     ):
         command = option(command)
     return command
@@ -57,6 +59,11 @@ class _Opened:
                 found.append(entry)
         except ChainError as error:
             _TALK.print("the chain ends here: %s" % error)
+        if not found:
+            verdict = self.verify()
+            if verdict.status == view.NOTHING:
+                _TALK.print(verdict.text)
+                sys.exit(verdict.status)
         return found
 
     def verify(self) -> view.Verdict:
@@ -66,10 +73,10 @@ class _Opened:
 def _root(file: str | None) -> bytes:
     import os
 
-    text = pathlib.Path(file).read_text() if file else os.environ.get(_ROOT, "")
     try:
+        text = pathlib.Path(file).read_text() if file else os.environ.get(_ROOT, "")
         root = bytes.fromhex(text.strip())
-    except ValueError:
+    except ValueError:  # not hex, or not even text
         root = b""
     if len(root) != 16:
         raise click.UsageError("the root key: 32 hex digits in %s or in --root-file" % _ROOT)
@@ -92,7 +99,7 @@ def _read(name: str) -> bytes:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @_options
 def dump(file: str, as_json: bool, root_file: str | None, terminal: int | None, journal_id: int | None) -> None:
-    """Every record, the oldest first."""
+    """Every record, the oldest first. Exit status 6: no journal under this key, or a newer format; so diff and replay."""
     opened = _Opened(file, root_file, terminal, journal_id)
     shown = [view.describe(entry) for entry in opened.entries()]
     if as_json:
@@ -183,9 +190,12 @@ def replay(
 
 @journal.command("format")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@click.argument("new_id", type=click.IntRange(1, 0xFFFF))
+@click.argument("new_id", type=_IDS)
 @click.option(
-    "--next-slip", type=int, default=1, help="When the old journal does not mount: the slip number to go on with."
+    "--next-slip",
+    type=click.IntRange(1, 0xFFFFFFFF),
+    default=1,
+    help="When the old journal does not mount: the slip number to go on with.",
 )
 @click.option("--operator", type=click.IntRange(0, 0xFFFF), default=0, help="Who does it; the back office is told.")
 @_options
@@ -204,15 +214,17 @@ def new_journal(
     `all` for a journal that does not mount, and the new journal's first record reports it. Exit status 9: not typed,
     nothing is changed. The terminal then needs settings with the new id, the back office the new journal.
     """
-    from kassette_host.journal_format import OldJournal
+    from kassette_host.journal_format import OldJournal, why_not
 
     root = _root(root_file)
     image = _read(file)
     source = view.load(image)
+    reason = why_not(image, source, terminal)
+    if reason:
+        raise click.UsageError(reason)
     terminal = source.terminal if terminal is None else terminal
     journal_id = source.journal_id if journal_id is None else journal_id
-    if terminal is None:
-        raise click.UsageError("the image names no terminal: --terminal")
+    assert terminal is not None
     if new_id == journal_id:
         raise click.UsageError("a new journal needs a new id: under the old one its keys would come again")
     old = OldJournal(image, terminal, journal_id or 0)

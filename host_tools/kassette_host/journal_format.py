@@ -8,10 +8,26 @@ from kassette.codec.records import CONFIG, GIVEN_UP_ALL, JOURNAL_REPLACED, PAYLO
 from kassette.errors import Fault
 from kassette.store import format as formatter
 from kassette.store.journal import Journal
+from kassette.store.ratchet import KEY_SECTORS, SPARES
 from kassette.store.till import Till
+from kassette_host.journal_view import Source
 from kassette_host.virtual.nor import NorChip
 
+_LEAST = KEY_SECTORS + SPARES + 4  # sectors
 ALL = "all"  # typed for a journal that does not mount: nobody can say how many records it has
+
+
+def why_not(image: bytes, source: Source, terminal: int | None) -> str:
+    """Why no new journal may begin in `image`, of which `source` was made; empty when it may."""
+    if len(image) % 4096 or len(image) < _LEAST * 4096:
+        return "a partition has whole sectors of 4096 bytes, %d or more" % _LEAST
+    if (source.keys_at or 0) >= KEY_SECTORS * 4096:
+        return "this is more than the partition: the journal in it begins later"
+    if source.terminal is None and terminal is None:
+        return "the image names no terminal: --terminal"
+    if None not in (source.terminal, terminal) and source.terminal != terminal:
+        return "the journal in it is terminal %s's" % source.terminal
+    return ""
 
 
 class OldJournal:

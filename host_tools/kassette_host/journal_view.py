@@ -37,12 +37,13 @@ DECISIONS = {records.GIVEN: "goods given", records.ABANDONED: "abandoned or paid
 
 @dataclass
 class Source:
-    """Slots from somewhere: `slots` in order, `terminal` and `journal_id` as the source says them, else None."""
+    """Slots from somewhere: `frames` in order, `terminal` and `journal_id` as the source says them, else None."""
 
     image: bytes | None = None
     frames: list[bytes] = field(default_factory=list)
     terminal: int | None = None
     journal_id: int | None = None
+    keys_at: int | None = None  # where in the image the key record is that says so
 
 
 def load(data: bytes) -> Source:
@@ -56,16 +57,19 @@ def load(data: bytes) -> Source:
         record = data[at : at + 64]
         if record[32] == keyrecord.VERSION and any(record[:16]) and keyrecord.is_valid(record):
             _, _, source.journal_id, source.terminal = struct.unpack_from("<BBHI", record, 32)
+            source.keys_at = at
     return source
 
 
 def _load_uploads(data: bytes) -> Source:
+    """What is cut short has the slots that are there."""
     source = Source()
     at = 0
-    while data[at : at + 4] == b"KU1\0":
+    while data[at : at + 4] == b"KU1\0" and len(data) >= at + _REQUEST.size:
         _, source.terminal, source.journal_id, count, _, _, _ = _REQUEST.unpack_from(data, at)
         at += _REQUEST.size
-        source.frames += [data[at + 128 * n : at + 128 * n + 128] for n in range(count)]
+        end = at + 128 * min(count, (len(data) - at) // 128)
+        source.frames += [data[place : place + 128] for place in range(at, end, 128)]
         at += 128 * count
     return source
 
@@ -76,9 +80,8 @@ def entries(source: Source, root: bytes, terminal: int, journal_id: int) -> Iter
         yield from ImageReader(source.image, root, terminal, journal_id, first_sector=0).entries()
         return
     verifier = Verifier(root, terminal, journal_id)
-    header = next((raw for raw in source.frames if not is_record(raw)), None)
-    if header and source.frames[0] == header:
-        verifier.anchor_at(header)
+    if source.frames and not is_record(source.frames[0]):
+        verifier.anchor_at(source.frames[0])
     for raw in source.frames:
         entry = verifier.feed(raw)
         if entry:

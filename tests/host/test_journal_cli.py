@@ -229,6 +229,31 @@ def test_without_a_key_it_says_how(run, monkeypatch, tmp_path):
     assert run("dump", "nowhere.bin", "--root-file", tmp_path / "root").exit_code == 2
 
 
+def test_wrong_input_is_said_so(run):
+    flash, journal = shop()
+    image = image_of(flash)
+    where = ("--terminal", TERMINAL, "--journal-id", JOURNAL_ID)
+    for name, data in (("empty", b""), ("text", b"hello world\n" * 99), ("blank", b"\xff" * 4096 * 12)):
+        for command in ("dump", "verify"):
+            assert run(command, name, *where, files=[(name, data)]).exit_code == 6
+        assert run("diff", "a.bin", name, *where, files=[("a.bin", image)]).exit_code == 6
+    assert run("replay", "a.bin", 1, "--terminal", TERMINAL + 1).exit_code == 6
+    for option in (("--terminal", -1), ("--terminal", 1 << 32), ("--journal-id", 1 << 16)):
+        assert run("verify", "a.bin", *option).exit_code == 2
+    assert run("verify", "a.bin", "--root-file", "binary", files=[("binary", bytes(range(200, 216)))]).exit_code == 2
+
+
+def test_an_upload_that_was_cut_short_has_the_slots_that_are_there(run):
+    _, journal = shop()
+    slots = b"".join(bytes(raw) for raw in journal.slots(1))
+    head = b"KU1\0" + TERMINAL.to_bytes(4, "little") + JOURNAL_ID.to_bytes(2, "little") + b"\x0f\0" + bytes(24)
+    done = run("verify", "f.raw", files=[("f.raw", head + slots[: 5 * 128 + 9])])
+    assert (done.exit_code, done.output) == (0, "records 1 to 4: whole\n")
+    for data in (head, head[:7], head + slots[:9]):
+        where = ("--terminal", TERMINAL, "--journal-id", JOURNAL_ID)
+        assert run("verify", "f.raw", *where, files=[("f.raw", data)]).exit_code == 6
+
+
 def first_record(tmp_path, journal_id):
     flash = RamNor(image=(tmp_path / "a.bin").read_bytes())
     journal = Journal(flash, TERMINAL, journal_id, Till())
@@ -278,3 +303,17 @@ def test_a_journal_that_does_not_mount_is_given_up_as_a_whole(run, tmp_path):
     again, first = first_record(tmp_path, 9)
     assert first == (CONFIG, (JOURNAL_REPLACED, GIVEN_UP_ALL, 0))
     assert again.fold.next_slip == 6
+
+
+def test_no_new_journal_begins_in_what_is_not_the_partition(run, tmp_path):
+    flash, _ = shop()
+    image = image_of(flash)
+    chip = b"\xee" * 65536 + image
+    wrong = {"chip": chip, "odd": image[:-1], "small": image[: 10 * 4096]}
+    for name, data in wrong.items():
+        done = run("format", name, 9, "--terminal", TERMINAL, files=[(name, data)], typed="all\n")
+        assert done.exit_code == 2, done.output
+        assert (tmp_path / name).read_bytes() == data
+    files = [("a.bin", image)]
+    assert run("format", "a.bin", 9, "--terminal", TERMINAL + 1, files=files, typed="all\n").exit_code == 2
+    assert run("format", "b.bin", 9, files=[("b.bin", b"\xff" * 4096 * 12)], typed="all\n").exit_code == 2
