@@ -230,7 +230,7 @@ def test_without_a_key_it_says_how(run, monkeypatch, tmp_path):
 
 
 def test_wrong_input_is_said_so(run):
-    flash, journal = shop()
+    flash, _ = shop()
     image = image_of(flash)
     where = ("--terminal", TERMINAL, "--journal-id", JOURNAL_ID)
     for name, data in (("empty", b""), ("text", b"hello world\n" * 99), ("blank", b"\xff" * 4096 * 12)):

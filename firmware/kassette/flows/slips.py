@@ -33,7 +33,7 @@ def make(t, slip, marks, serial):
         t.journal.read(intent, payload)
         told = records.unpack(records.INTENT, payload)
     except Fault as fault:
-        if fault.code != _E_KEY:
+        if fault.code not in (_E_DAMAGED, _E_KEY):
             raise
         told = _told_by(kind, values)
     else:
@@ -48,7 +48,9 @@ def _account_before(kind, values, amount):
 
 
 def _told_by(kind, values):
-    """What the record of a late outcome says of a sale whose batch was forgotten; card and perhaps amount are None: unknown."""
+    """What the record of a late outcome says of a sale whose intent is not readable any more; card and perhaps amount are
+    None: unknown.
+    """
     amount = balance = None
     if kind == records.LATE_COMMIT:
         amount = card_record.unpack_record(values[5])[5]
@@ -73,8 +75,6 @@ def _closing(t, slip, marks, serial, values):
     if acked > values[8]:
         try:
             head = t.journal.tag_of(acked)
-        except Fault as fault:
-            if fault.code != _E_DAMAGED:
-                raise
+        except Fault:  # no longer readable
             acked = values[8]
     return slip.closing(values, doubt, acked, head, unsent, marks)
