@@ -158,8 +158,11 @@ def compile_one(name: str, path: pathlib.Path) -> bytes:
 
 
 def compile_text(name: str, text: str) -> bytes:
-    """The `.mpy` of stripped or linked source, from the cache when it has not changed. Raises RuntimeError."""
-    key = hashlib.sha256(("%s\0%s\0%s" % (name, _FLAGS, text)).encode()).hexdigest()[:32]
+    """The `.mpy` of stripped or linked source, from the cache when it has not changed. Raises RuntimeError.
+
+    Tracebacks name its module and not a file: the interpreter keeps a table of all names, and has that one in it anyway.
+    """
+    key = hashlib.sha256(("%s\0%s\0%s" % (_dotted(name), _FLAGS, text)).encode()).hexdigest()[:32]
     cached = BUILD / "mpy" / (key + ".mpy")
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +170,7 @@ def compile_text(name: str, text: str) -> bytes:
         stripped.write_text(text)
         partial = cached.with_suffix(".%d" % os.getpid())
         done = subprocess.run(
-            [MPY_CROSS, *_FLAGS, "-s", name[1:] + ".py", "-o", partial, stripped], capture_output=True, text=True
+            [MPY_CROSS, *_FLAGS, "-s", _dotted(name), "-o", partial, stripped], capture_output=True, text=True
         )
         if done.returncode:
             raise RuntimeError("%s: %s" % (name, done.stderr.strip()))

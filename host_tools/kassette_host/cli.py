@@ -88,7 +88,7 @@ def heap(size_: str) -> None:
 @click.argument("places", nargs=-1)
 @click.option("--board", default="sim", show_default=True, help="Whose bundle, as it was built last.")
 def where(places: tuple[str, ...], board: str) -> None:
-    """Translate kassette/core.py:1234 of a traceback to the source; without an argument, the traceback on stdin."""
+    """Translate kassette.core:1234 of a traceback to the source; without an argument, the traceback on stdin."""
     from kassette_host import bundle
     from kassette_host.link.where import explain
 

@@ -93,7 +93,8 @@ def test_where_translates_places_and_tracebacks(maps):
     source = (ROOT / "firmware/kassette/money.py").read_text().split("\n")[3].strip()
     place = "firmware/kassette/money.py:4 in text: " + source
     assert where.explain("kassette/core.py:2", "sim", maps) == place
-    trace = 'Traceback (most recent call last):\n  File "kassette/core.py", line 2, in _ab\nValueError: core.py'
+    assert where.explain("kassette.core:2", "sim", maps) == place
+    trace = 'Traceback (most recent call last):\n  File "kassette.core", line 2, in _ab\nValueError: core.py'
     assert where.explain(trace, "sim", maps) == "Traceback (most recent call last):\n  %s\nValueError: core.py" % place
 
 
@@ -102,6 +103,7 @@ def test_where_leaves_alone_what_it_does_not_know(maps):
         "kassette/core.py:0",
         "kassette/core.py:3",
         "kassette/nowhere.py:3",
+        "kassette.nowhere:3",
         "core.py:1",
         'File "ssl.py", line 1, in x',
     ):
@@ -113,6 +115,6 @@ def test_where_leaves_alone_what_it_does_not_know(maps):
 def test_where_on_the_command_line():
     bundle.modules("sim")
     done = subprocess.run(
-        [sys.executable, "-m", "kassette_host", "where", "kassette/core.py:1"], capture_output=True, text=True
+        [sys.executable, "-m", "kassette_host", "where", "kassette.core:1"], capture_output=True, text=True
     )
     assert re.match(r"(boards|firmware)/\S+\.py:\d+", done.stdout), done.stderr

@@ -1,6 +1,6 @@
 """A line of a linked module back to the line that somebody wrote.
 
-A traceback names `kassette/core.py`, which exists only within the bundle; the build leaves its map behind
+A traceback names `kassette.core`, which exists only within the bundle; the build leaves its map behind
 (`.build/<board>/core.map`: line, module, line). A module that was not merged keeps its line numbers.
 """
 
@@ -12,7 +12,7 @@ from kassette_host import BUILD, ROOT
 from kassette_host.link.layout import Place
 
 _PLACE = re.compile(
-    r"""(?:File ")?(?P<name>[a-z0-9_]+(?:/[a-z0-9_]+)+)\.py(?::|", line )(?P<line>\d+)(?:, in [\w<>]+)?"""
+    r"""(?:File ")?(?P<name>[a-z0-9_]+(?:[/.][a-z0-9_]+)+?)(?:\.py)?(?::|", line )(?P<line>\d+)(?:, in [\w<>]+)?"""
 )
 
 
@@ -36,7 +36,7 @@ def explain(text: str, board: str, files: dict[str, pathlib.Path]) -> str:
 
 
 def _explain_one(match: re.Match, maps: pathlib.Path, files: dict[str, pathlib.Path]) -> str:
-    name = match["name"]
+    name = match["name"].replace(".", "/")
     line = int(match["line"])
     found = maps / (name.rsplit("/", 1)[-1] + ".map")
     if "/" + name not in files and found.exists():

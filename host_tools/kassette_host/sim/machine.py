@@ -319,8 +319,10 @@ class VirtualTerminal:
         """Press keys one after another, as a hand does."""
         for key in keys:
             self.keypad.press(key)
-            self.run_ms(_KEY_HOLD_MS)
-            self.keypad.release(key)
+            try:
+                self.run_ms(_KEY_HOLD_MS)
+            finally:
+                self.keypad.release(key)  # also when the power goes meanwhile
             self.run_ms(_KEY_GAP_MS)
 
     def tap(self, card) -> None:
