@@ -46,9 +46,9 @@ class Day:
         self.cashier.wait(IDLE)
         self.terminal.run_ms(40_000)
 
-    def entries(self, kind: int) -> list[journal.Entry]:
-        image, root = self.shop.journal_image(), self.shop.share.journal_root
-        return [one for one in journal.read_image(image, root, TERMINAL, JOURNAL_ID) if one.kind == kind]
+    def written(self, kind: int) -> list[tuple]:
+        """The values of every record of a kind."""
+        return [records.unpack(kind, entry.payload) for entry in self.shop.entries() if entry.kind == kind]
 
     def told(self) -> str:
         """The newest closing slip without its spaces."""
@@ -60,7 +60,7 @@ class Day:
 
         After a cut the slip may have been printed before the acknowledgement, and nothing may say that the keys are gone.
         """
-        (values,) = [records.unpack(one.kind, one.payload) for one in self.entries(records.BATCH_CLOSE)]
+        (values,) = self.written(records.BATCH_CLOSE)
         assert values[3:5] == (len(AMOUNTS), sum(AMOUNTS))
         assert "￥%d.%02d" % divmod(sum(AMOUNTS), 100) in self.told()
         with self.shop.store.reading() as db:
@@ -69,7 +69,7 @@ class Day:
         received = [line for line in self.told().splitlines() if "1.." in line]
         for line in received:
             assert known[int(line.split("1..")[1])] in self.told()
-        rolled = [records.unpack(one.kind, one.payload)[1] for one in self.entries(records.KEY_ROLL)]
+        rolled = [values[1] for values in self.written(records.KEY_ROLL)]
         assert (len(received), rolled) == (1, [1]) or (is_cut and len(received) < 2 and rolled in ([], [1]))
         assert journal.batch_key(self.shop.share.journal_root, TERMINAL, JOURNAL_ID, 0) not in bytes(
             self.shop.chip.memory
