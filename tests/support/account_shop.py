@@ -2,6 +2,8 @@
 
 import random
 
+from sqlalchemy import select
+
 from kassette.codec import account, records
 from kassette_host.backoffice import checks
 from kassette_host.backoffice.accounts import Accounts, Terms
@@ -77,7 +79,7 @@ class AccountShop:
     def balance(self):
         """What the back office says the account has."""
         with self.shop.store.reading() as db:
-            return db.execute(accounts.select()).first().balance
+            return db.scalar(select(accounts.c.balance).where(accounts.c.id == self.account))
 
     def booked(self):
         """Everything sent; the books hold and nothing is wrong with them. [(slip, said)] of the account's intents."""
