@@ -105,7 +105,7 @@ def _sales(shop: DemoShop, probe: Probe) -> Figures:
 
 def measure(size: str) -> dict[str, Figures]:
     """Stage -> figures. Raises TimeoutError when the terminal gets stuck, RuntimeError when it can't sell."""
-    shop = DemoShop(1)
+    shop = DemoShop(1, heads=())
     try:
         probe = Probe(shop, size)
         terminal = probe.terminal

@@ -25,7 +25,6 @@ JOURNAL_ID = 1
 MORNING = 1_795_420_800  # 2026-11-23 08:00 in UTC
 OPENING_MINOR = 60_000
 _ISSUER = 1
-_HEADS = (2,)  # the tracks of the stripe reader
 _EXPIRY, _ENDS = "3112", 1_956_528_000
 _PASSPHRASE = "public demonstration"
 _KEYS = BUILD / "demo-keys"
@@ -33,9 +32,12 @@ _DEBIT_KEY = 1
 
 
 class DemoShop:
-    """Everything of the morning, in a directory that lasts as long as it does; the terminal is off."""
+    """Everything of the morning, in a directory that lasts as long as it does; the terminal is off.
 
-    def __init__(self, seed: int, trace: TextIO | None = None):
+    `heads`: the tracks that its stripe reader has a head for; none: it has no such reader.
+    """
+
+    def __init__(self, seed: int, trace: TextIO | None = None, heads: tuple[int, ...] = (2,)):
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="kassette-demo-"))
         if _KEYS.exists():
             shutil.copytree(_KEYS, self._directory, dirs_exist_ok=True)
@@ -57,6 +59,8 @@ class DemoShop:
         self.office.enrol_terminal(TERMINAL, JOURNAL_ID, 1, "Counter 1", "Demo")
         ports = self.office.start()
         self.terminal, draw = self._install(seed, ("127.0.0.1", ports.terminals), trace)
+        if heads:
+            self.terminal.fit_stripe_reader(*heads)
         self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(CARDS)]
         issue = self.office.issuer.issue_card
         self.card_ids = [issue(activate(card), card.uid, OPENING_MINOR) for card in self.cards]
@@ -76,7 +80,6 @@ class DemoShop:
         bench.install(self.chip, self.share, bench.JOURNAL_SIZE, self.keys.pin_bdk)
         prepare_process()
         terminal = VirtualTerminal(self.chip, bench.JOURNAL_SIZE, seed, office, trace)
-        terminal.fit_stripe_reader(*_HEADS)
         terminal.build_time = MORNING - 86_400  # whatever commit is played, the morning is the same
         return terminal, terminal.random.randbytes
 

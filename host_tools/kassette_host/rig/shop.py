@@ -26,7 +26,7 @@ class ChipShop(DemoShop):
         self._opened = bundle.build_time() + 86_400  # no terminal believes in a time before its build
         self._instrument = (probe.edit, probe.PRELUDE) if is_probed else (None, "")
         self._scratch = tempfile.TemporaryDirectory(prefix="kassette-chip-", dir=scratch())
-        super().__init__(seed)
+        super().__init__(seed, heads=())
         self.cashier = Cashier(self.terminal)
 
     def _install(
