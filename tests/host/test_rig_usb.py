@@ -85,8 +85,8 @@ def test_a_target_by_its_name(monkeypatch):
     for name in ("KASSETTE_ESP32_IMAGE", "KASSETTE_SSID", "KASSETTE_HOST"):
         monkeypatch.setenv(name, "here")
     board = target.parse("serial:/dev/ttyUSB0")
-    assert board.missing() == "" and board.network(None, "") == ("here", "", "here")
-    assert board.network("nobody", "key") == ("nobody", "key", "here")
+    assert board.missing() == "" and board.network(None, "")[:3] == ("here", "", "here")
+    assert board.network("nobody", "key")[:3] == ("nobody", "key", "here")
     with pytest.raises(ValueError, match="renode"):
         target.parse("renode")
 
