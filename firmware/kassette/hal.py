@@ -177,6 +177,7 @@ class Board(Protocol):
     build_time: int  # u32 seconds since 1970 UTC of the commit that was built: no clock is earlier
     settings_flash: Flash
     journal_flash: Flash
+    ratchet_flash: Flash  # the PIN keys
     reader_link: Uart
     printer_link: ByteLink
     display: I2C

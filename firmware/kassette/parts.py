@@ -6,6 +6,8 @@ Flows reach these parts as `t.kept.parts`, as they reach everything below them t
 import gc
 from struct import pack
 
+from kassette.compat import wipe
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,9 +15,9 @@ if TYPE_CHECKING:
 # What is in memory for one use only. One string: so many would be a kilobyte.
 MODULES = (
     "parts drivers.stripe net.authorisation "
-    "flows.medium flows.stripe flows.keyed flows.account_sale flows.account_past flows.modes "
+    "flows.pin flows.medium flows.stripe flows.keyed flows.account_sale flows.account_past flows.modes "
     "policy.stripes policy.offline policy.mode "
-    "codec.swipe codec.f2f codec.tracks codec.authorise codec.account"
+    "store.pinkeys codec.pinblock codec.dukpt codec.swipe codec.f2f codec.tracks codec.authorise codec.account"
 )
 _TRANSITIONS = (520, 1420)  # of a stripe's tracks, at most
 
@@ -74,6 +76,28 @@ def _decode(*swiped):
 
     gc.collect()
     return swipe.read(*swiped)
+
+
+def is_open(t):
+    """Whether somebody can be asked now: a connection stands, and is free."""
+    return t.board.net.is_up() and t.uplink.stream and not t.uplink.is_busy
+
+
+def encipher_pin(t, pin, number):
+    """(key serial number 12, PIN block 16) under the next PIN key, which is used up. `pin`, `number`: digits 0..9, one a byte.
+
+    Raises Fault: 403, 406, 407, 703 as `kassette.store.pinkeys`.
+    """
+    from kassette.codec import pinblock
+    from kassette.store.pinkeys import PinKeys
+
+    noise = bytearray(8)
+    t.random.fill(noise)
+    key, ksn = PinKeys(t.board.ratchet_flash, t.settings.terminal).take()
+    try:
+        return ksn, pinblock.encipher(key, pin, number, noise)
+    finally:
+        wipe(key)
 
 
 async def authorise(t, serial, slip, amount, part, ksn, block):

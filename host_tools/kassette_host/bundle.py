@@ -76,6 +76,7 @@ _WITH_STRIPE = (
     "kassette.flows.medium",
     "kassette.flows.stripe",
     "kassette.flows.keyed",
+    "kassette.flows.pin",
     "kassette.flows.account_sale",
     "kassette.flows.account_past",
     "kassette.flows.modes",

@@ -76,7 +76,7 @@ def test_the_intent_is_on_flash_before_anybody_is_asked():
 
 
 def test_refused_with_its_reason():
-    for decision in (301, 302, 305, 308, 309, 310, 312, 313):
+    for decision in (301, 302, 305, 308, 309, 312, 313):
         t = AccountCounter(lambda asked, d=decision: [answer(asked, d)])
         assert sell(t)[0] == decision
         assert outcome(t) == (records.NOT_DEBITED, decision) and t.till.day_sum == 0 and t.till.open is None
@@ -122,6 +122,7 @@ def test_an_answer_that_is_not_this_question_s_is_nothing():
         assert sell(t)[0] is None
         assert outcome(t) == (records.COMMITTED, 506) and t.uplink.stream is None, changes
         t = AccountCounter(lambda asked, c=changes: [answer(asked, 0, **c)])
+        t.keys = ["#"]
         assert sell(t, 5_001)[0] == 314, "what nobody approved is not sold above the rule"
         assert outcome(t) == (records.NOT_DEBITED, 314)
 
@@ -210,9 +211,11 @@ def test_the_allowance_is_the_back_office_s_last_word():
 
 def test_a_keyed_number_is_never_sold_on_by_the_terminal():
     t = offline()
+    t.keys = ["#"]
     assert sell(t, 1, NUMBER, account.KEYED)[0] == 316
     assert outcome(t) == (records.NOT_DEBITED, 316)
     t = AccountCounter()
+    t.keys = ["#"]
     assert sell(t, 850, NUMBER, account.KEYED)[0] is None
     _, intent = record(t, 2)
     assert intent[14] == 0 and account.unpack_part(intent[13])[1:3] == (account.KEYED, 0)
@@ -254,6 +257,7 @@ def test_a_terminal_that_never_heard_of_anybody_asks_or_refuses():
 def test_approved_sales_don_t_count_against_the_rule():
     t = AccountCounter()
     for _ in range(5):
+        t.keys = ["#"]
         assert sell(t, 40_000)[0] is None
     t.uplink.stream = None
     assert sell(t, 5_000)[0] is None
@@ -321,3 +325,137 @@ def test_short_says_what_is_missing():
         raise AssertionError("sold")
     except Exception as end:
         assert (end.code, end.argument) == (303, 750)
+
+
+# --- the PIN
+
+
+def entered(asked):
+    """The PIN in a question, None without one."""
+    if asked.ksn == bytes(12):
+        return None
+    return "".join([str(digit) for digit in asked.block if digit < 10])
+
+
+def pin_office(pin, tries=3):
+    """An account with that PIN, needed above 50.00."""
+    state = {"left": tries}
+
+    def says(asked):
+        told = entered(asked)
+        if told is None:
+            decision = 310 if asked.amount > 5_000 else 0
+        elif told == pin and state["left"]:
+            decision, state["left"] = 0, tries
+        else:
+            state["left"] = max(state["left"] - 1, 0)
+            decision = 311 if state["left"] else 312
+        return [answer(asked, decision, left=state["left"])]
+
+    return says
+
+
+def attempts(t):
+    """[(slip, attempt, with a PIN, its key's counter)] of the intents."""
+    told = []
+    for serial in range(1, t.journal.next_serial):
+        if t.journal.read(serial, t.payload) & 0x7F == records.INTENT:
+            values = records.unpack(records.INTENT, t.payload)
+            part = account.unpack_part(values[13])
+            told.append((values[1], values[2], part[4], part[6]))
+    return told
+
+
+def test_a_pin_above_50_and_with_every_keyed_number_and_none_below():
+    for amount, digits, entry, asks in (
+        (5_000, DIGITS, account.STRIPE, False),
+        (5_001, DIGITS, account.STRIPE, True),
+        (1, NUMBER, account.KEYED, True),
+    ):
+        t = AccountCounter(pin_office("8642"))
+        t.keys = list("8642#")
+        assert sell(t, amount, digits, entry)[0] is None
+        assert (38 in t.effects) == asks
+        assert [entered(asked) for asked in t.asked] == ["8642" if asks else None]
+        assert attempts(t) == [(1, 1, int(asks), int(asks))]
+
+
+def test_the_pin_is_wiped_once_it_is_enciphered():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("8642#")
+    sell(t, 6_000)
+    assert t.kept.parts.last == bytes(4)
+
+
+def test_star_clears_then_cancels_and_nothing_was_written():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("99*8642#")
+    assert sell(t, 6_000)[0] is None and entered(t.asked[0]) == "8642"
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("99**")
+    assert sell(t, 6_000)[0] == 802 and "INTENT" not in t.effects and t.pins == 0
+
+
+def test_too_short_or_too_long_is_not_taken():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("864#2#")
+    assert sell(t, 6_000)[0] is None and "beep 1" in t.effects
+    t = AccountCounter(pin_office("123456789012"))
+    t.keys = list("1234567890123#")
+    assert sell(t, 6_000)[0] is None and entered(t.asked[0]) == "123456789012"
+
+
+def test_a_customer_without_a_pin_presses_the_key_at_once():
+    t = AccountCounter()
+    t.keys = ["#"]
+    assert sell(t, 6_000)[0] is None
+    assert entered(t.asked[0]) is None and t.pins == 0
+
+
+def test_wrong_pins_are_attempts_at_one_slip_until_the_lock():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("1111#2222#3333#")
+    assert sell(t, 6_000)[0] == 312
+    assert attempts(t) == [(1, 1, 1, 1), (1, 2, 1, 2), (1, 3, 1, 3)]
+    assert [effect for effect in t.effects if effect in (311, "NOT_DEBITED", "COMMITTED")] == [
+        "NOT_DEBITED",
+        311,
+        "NOT_DEBITED",
+        311,
+        "NOT_DEBITED",
+    ]
+    assert outcome(t) == (records.NOT_DEBITED, 312) and t.till.day_sum == 0
+    assert t.till.next_slip == 2
+
+
+def test_the_second_pin_is_right():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("1111#8642#")
+    assert sell(t, 6_000)[0] is None
+    assert outcome(t) == (records.COMMITTED, 0) and t.till.day_sum == 6_000 and t.till.day_count == 1
+
+
+def test_an_account_that_wants_one_below_50_gets_it():
+    t = AccountCounter(lambda asked: [answer(asked, 0 if entered(asked) else 310)])
+    t.keys = list("8642#")
+    assert sell(t, 100)[0] is None
+    assert attempts(t) == [(1, 1, 0, 0), (1, 2, 1, 1)]
+
+
+def test_who_never_enters_one_is_refused_in_the_end():
+    t = AccountCounter(pin_office("8642"))
+    t.keys = list("####")
+    assert sell(t, 6_000)[0] == 310 and len(attempts(t)) == 4
+    assert outcome(t) == (records.NOT_DEBITED, 310)
+
+
+def test_no_pin_is_asked_for_when_nobody_can_check_it_and_none_is_trusted_here():
+    t = offline()
+    t.uplink.stream = None
+    assert sell(t, 6_000)[0] == 314 and 38 not in t.effects
+    t = offline()  # the line dies behind the PIN
+    t.keys = list("8642#")
+    assert sell(t, 6_000)[0] == 314 and 38 in t.effects
+    t.uplink = type(t.uplink)(t)
+    t.keys = list("8642#")
+    assert sell(t, 100, NUMBER, account.KEYED)[0] == 316

@@ -18,7 +18,7 @@ FIRMWARE = sorted([*(ROOT / "firmware/kassette").rglob("*.py"), *(ROOT / "boards
 # the widest numbers that may come: an amount of 7 digits (a day's takings 8), a slip of 6, a status or an age of 3
 _WIDEST = {"money": "99999.99", "n": "999999", "last4": "9999"}
 _WIDEST_BIG = "999999.99"
-_NARROW = {507: "599", 37: "17", 311: "9", 2: "999", 3: "999", 4: "999"}
+_NARROW = {507: "599", 37: "17", 38: "*" * 12, 311: "9", 2: "999", 3: "999", 4: "999"}
 # codes of the table that no module raises as `_E_... = const(...)`
 _ELSEWHERE = {704, 804, *range(308, 314)}  # 308 to 313: decisions of the back office (kassette.codec.authorise)
 

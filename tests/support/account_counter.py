@@ -89,6 +89,21 @@ class Uplink:
         pass
 
 
+class Tools:
+    """The terminal's own parts, but for the PIN keys: the "block" has the digits that were entered."""
+
+    def __init__(self, counter):
+        self._counter = counter
+        self.authorise = parts.authorise
+        self.is_open = parts.is_open
+
+    def encipher_pin(self, t, pin, number):
+        assert bytes([digit + 48 for digit in number]) == NUMBER
+        self._counter.pins += 1
+        self.last = pin  # not a copy: the flow has to wipe it
+        return b"K" * 8 + self._counter.pins.to_bytes(4, "big"), bytes(pin) + b"\xff" * (16 - len(pin))
+
+
 class AccountCounter(Counter):
     """`office_says` is the script; `asked` has every question."""
 
@@ -108,7 +123,9 @@ class AccountCounter(Counter):
         self.mode_note = 0
         self.kept = parts.Kept()
         self.kept.mode = (account.ONLINE, 2, 0)
-        self.kept.parts = parts
+        self.kept.parts = Tools(self)
+        self.kept.drop = lambda *names: None
+        self.pins = 0  # keys used up
 
     def office_says(self, question):
         self.asked.append(question)

@@ -91,27 +91,29 @@ def test_the_cashier_has_an_answer_two_tenths_after_the_deadline(make, latency_m
 
 
 def test_refused_by_the_back_office(make):
-    shop = make(day_limit_minor=20_000)
-    assert shop.sell(20_001, "OVER THE LIMIT", "Paid") == "OVER THE LIMIT"
-    assert shop.sell(19_000, "Paid") == "Paid"
+    shop = make(day_limit_minor=5_000)
+    assert shop.sell(4_900, "Paid") == "Paid"
+    assert shop.sell(101, "OVER THE LIMIT", "Paid") == "OVER THE LIMIT"
     shop.accounts.set_state(shop.account, FROZEN)
     assert shop.sell(100, "CARD IS BLOCKED", "Paid") == "CARD IS BLOCKED"
     shop.accounts.set_state(shop.account, "active")
     shop.accounts.renew_stripe(shop.account)
     assert shop.sell(100, "CARD WAS REPLACED", "Paid") == "CARD WAS REPLACED"
     assert shop.ends() == {
-        1: (records.NOT_DEBITED, 305),
-        2: _APPROVED,
+        1: _APPROVED,
+        2: (records.NOT_DEBITED, 305),
         3: (records.NOT_DEBITED, 301),
         4: (records.NOT_DEBITED, 309),
     }
     shop.booked()
-    assert shop.balance() == OPENING - 19_000
+    assert shop.balance() == OPENING - 4_900
 
 
 def test_short_says_by_how_much(make):
     shop = make()
-    assert shop.sell(31_000, "SHORT BY 10.00", "Paid") == "SHORT BY 10.00"
+    assert shop.sell(31_000, "PIN for 310.00") == "PIN for 310.00"
+    shop.terminal.press("#")  # the account has none
+    shop.cashier.wait("SHORT BY 10.00")
 
 
 def test_a_keyed_number(make):
@@ -120,6 +122,8 @@ def test_a_keyed_number(make):
     shop.terminal.press("#")
     shop.cashier.wait("Card number: 0")
     shop.terminal.press(NUMBER[:5] + "*" + NUMBER + "#")
+    shop.cashier.wait("PIN for 12.50")
+    shop.terminal.press("#")
     shop.cashier.wait("Balance 287.50")
     assert shop.ends() == {1: _APPROVED} and shop.booked() == [(1, "committed")]
     wrong = NUMBER[:-1] + str((int(NUMBER[-1]) + 1) % 10)
@@ -165,6 +169,61 @@ def test_an_expired_stripe(make):
     shop.swipe(card.tracks(card.digits(ISSUER, CARD, "2610", 1)))
     shop.cashier.wait("CARD HAS EXPIRED")
     assert shop.ends() == {}
+
+
+def test_a_pin_above_50_and_one_that_is_wrong_to_the_lock(make):
+    shop = make(pin="864297")
+    press = shop.terminal.press
+    assert shop.sell(6_000, "PIN for 60.00", "Paid") == "PIN for 60.00"
+    press("86429")
+    assert "*****" in shop.terminal.screen and "8642" not in shop.terminal.screen
+    press("7#")
+    shop.cashier.wait("Balance 240.00")
+    assert shop.sell(4_000, "PIN for", "Paid") == "Paid", "none is asked for below"
+    assert shop.sell(6_000, "PIN for 60.00") == "PIN for 60.00"
+    for pin, expect in (("1111", "Tries left: 2"), ("2222", "Tries left: 1"), ("3333", "PIN IS LOCKED")):
+        shop.cashier.wait("PIN for 60.00")
+        press(pin + "#")
+        shop.cashier.wait(expect)
+    assert shop.sell(6_000, "PIN for 60.00") == "PIN for 60.00"
+    press("864297#")
+    shop.cashier.wait("PIN IS LOCKED")
+    shop.accounts.set_pin(shop.account, "1357")
+    assert shop.sell(6_000, "PIN for 60.00") == "PIN for 60.00"
+    press("1357#")
+    shop.cashier.wait("Paid")
+    assert shop.ends() == {
+        1: _APPROVED,
+        2: _APPROVED,
+        3: (records.NOT_DEBITED, 312),
+        4: (records.NOT_DEBITED, 312),
+        5: _APPROVED,
+    }
+    shop.booked()
+    assert shop.balance() == OPENING - 16_000
+
+
+def test_a_pin_is_nowhere_afterwards(make):
+    pin = "864297531864"
+    shop = make(pin=pin)
+    shop.sell(6_000, "PIN for 60.00")
+    shop.terminal.press(pin + "#")
+    shop.cashier.wait("Paid")
+    slip = slips(shop, 1)
+    shop.settle()
+    flash = bytes(shop.shop.chip.memory)
+    digits = bytes(map(int, pin))
+    for trace in (pin.encode(), digits, bytes.fromhex(pin), NUMBER.encode(), bytes.fromhex(NUMBER[:16])):
+        assert trace not in flash
+    assert pin not in " ".join(shop.terminal.log) and pin not in slip and NUMBER not in slip
+
+
+def test_cancelled_at_the_pin(make):
+    shop = make(pin="8642")
+    assert shop.sell(6_000, "PIN for 60.00") == "PIN for 60.00"
+    shop.terminal.press("86**")
+    shop.cashier.wait("CANCELLED")
+    assert shop.ends() == {} and shop.balance() == OPENING
 
 
 @pytest.mark.parametrize("event", range(1, 6))

@@ -73,3 +73,9 @@ def test_a_smaller_share_never_allows_more():
     for amount in range(0, 5_001, 250):
         verdicts = [end_of(amount, sales, percent) is None for percent in (100, 75, 50, 25, 10, 0)]
         assert verdicts == sorted(verdicts, reverse=True), amount
+
+
+def test_a_pin_by_amount_and_medium():
+    assert not offline.needs_pin(5_000, False)
+    assert offline.needs_pin(5_001, False)
+    assert offline.needs_pin(1, True)

@@ -58,6 +58,11 @@ def test_a_place_names_the_number_to_take():
     assert fill(b"\x01 \x06 \x0b", (100, 2, 31234)) == b"1.00 2 1234"
 
 
+def test_bytes_stand_as_they_are():
+    assert fill(b"\x06 for \x01", (1250, b"*****")) == b"***** for 12.50"
+    assert fill(b"<\x06>", (1250, b"")) == b"<>"
+
+
 def test_a_missing_number_is_a_question_mark():
     assert fill(b"\x01/\x06", (100,)) == b"1.00/?"
 

@@ -21,6 +21,8 @@ _E_SHORT = const(303)
 _E_REFUSED = const(507)
 _SERVER_TROUBLE = const(500)  # the status of a server that can't, not of one that won't
 _NUMBER_LEN = const(17)
+_ATTEMPTS = const(4)  # the third wrong PIN in a row locks
+_READ_MS = const(3000)
 _DAY_S = const(86400)
 
 
@@ -34,20 +36,35 @@ async def charge(t, amount, digits, entry):
         expiry = account.end_of_month(digits[17:21])
         sequence = digits[21] - 48
         limits.check_card(0, 0, expiry, t.wall.now())
+    last4 = int(digits[13:_NUMBER_LEN])
+    contact, sales, day = _past(t)
     number = bytearray(_NUMBER_LEN)
     for i in range(_NUMBER_LEN):
         number[i] = digits[i] - 48
     try:
         token = account.token(t.settings.token_key, number)
+        slip = t.till.next_slip
+        wants_pin = offline.needs_pin(amount, entry == account.KEYED)
+        for attempt in range(1, _ATTEMPTS + 1):
+            ksn, block = await _ask_pin(t, amount, number) if wants_pin and t.kept.parts.is_open(t) else (b"", b"")
+            flags = account.WITH_PIN if ksn else 0
+            counter = int.from_bytes(ksn[8:], "big")
+            t.ui.show(_ASKING, amount)
+            part = account.pack_part(token, entry, sequence, t.kept.mode[0], flags, contact, counter)
+            serial = _intend(t, slip, attempt, amount, last4, expiry, part)  # 1. on flash before anybody is asked
+            try:
+                # 2. the back office, or the rule
+                balance, reason = await _decide(t, serial, slip, amount, part, ksn, block, sales, day)
+                break
+            except FlowEnd as end:
+                if end.code not in (authorise.PIN_NEEDED, authorise.PIN_WRONG) or attempt == _ATTEMPTS:
+                    raise
+                t.ui.show(end.code, end.argument)
+                t.ui.beep(1)
+                await t.ui.pause(_READ_MS)
+                wants_pin = True
     finally:
         wipe(number)
-    last4 = int(digits[13:_NUMBER_LEN])
-    contact, sales, day = _past(t)
-    t.ui.show(_ASKING, amount)
-    slip = t.till.next_slip
-    part = account.pack_part(token, entry, sequence, t.kept.mode[0], 0, contact)
-    serial = _intend(t, slip, amount, last4, expiry, part)  # 1. on flash before anybody is asked
-    balance, reason = await _decide(t, serial, slip, amount, part, sales, day)  # 2. the back office, or the rule
     outcome = book.append(t, records.COMMITTED, serial, slip, balance, 0, reason, b"")  # 3. it exists from here on
     if reason:
         account_past.add(sales, t.wall.now(), token, amount)
@@ -56,6 +73,16 @@ async def charge(t, amount, digits, entry):
         t.ui.show(_PAID, amount, balance)
     t.ui.beep(0)
     t.paper.put(SALE, outcome)
+
+
+async def _ask_pin(t, amount, number):
+    from kassette.flows import pin
+
+    try:
+        return await pin.ask_block(t, amount, number)
+    finally:
+        pin = None
+        t.kept.drop("kassette.flows.pin", "kassette.store.pinkeys", "kassette.codec.pinblock", "kassette.codec.dukpt")
 
 
 def _past(t):
@@ -70,19 +97,19 @@ def _past(t):
     return contact, sales, day
 
 
-def _intend(t, slip, amount, last4, expiry, part):
+def _intend(t, slip, attempt, amount, last4, expiry, part):
     settings = t.settings
     card = (account.NO_UID, last4, 0, 0, 0, 0, 0, 0, part, expiry, settings.issuer)
-    return book.append(t, records.INTENT, slip, 1, amount, settings.currency, *card, 0, offline.VERSION)
+    return book.append(t, records.INTENT, slip, attempt, amount, settings.currency, *card, 0, offline.VERSION)
 
 
-async def _decide(t, serial, slip, amount, part, sales, day):
+async def _decide(t, serial, slip, amount, part, ksn, block, sales, day):
     """(balance after, 0) when the back office approved; (0, code of what kept it from an answer) when the rule does.
 
     Raises FlowEnd or Fault: refused, and journalled so.
     """
     try:
-        decision, balance, left, allowance, _ = await t.kept.parts.authorise(t, serial, slip, amount, part, b"", b"")
+        decision, balance, left, allowance, _ = await t.kept.parts.authorise(t, serial, slip, amount, part, ksn, block)
     except Fault as fault:
         if fault.code == _E_REFUSED and fault.at < _SERVER_TROUBLE:
             book.reject(t, serial, slip, fault.code)

@@ -62,3 +62,8 @@ def check(amount: int, percent: int, name: int, sales: list, now: int, contact: 
     )
     if amount > most:
         raise FlowEnd(_E_LIMIT, max(most, 0))
+
+
+def needs_pin(amount: int, is_keyed: bool) -> bool:
+    """Whether a PIN is asked for before the back office is: above SALE_MINOR, and always with a keyed number."""
+    return is_keyed or amount > SALE_MINOR

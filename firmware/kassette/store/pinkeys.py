@@ -144,7 +144,9 @@ class PinKeys:
             need += self._rolls[counter] != self._roll
         if (self._end - self._free) // RECORD_LEN < need:
             self._open_sector()
-        for counter in sorted(self._live):
+        counters = list(self._live)
+        counters.sort()
+        for counter in counters:
             if self._rolls[counter] != self._roll:
                 at = self._live[counter]
                 key = self._key(counter)

@@ -57,7 +57,10 @@ class Texts:
 
 
 def fill(field: bytes, numbers: tuple) -> bytes:
-    """A field with its numbers written out: money in minor units, integers, last four digits, minutes since midnight."""
+    """A field with its numbers written out: money in minor units, integers, last four digits, minutes since midnight.
+
+    In an integer's place bytes stand as they are: the stars of a PIN.
+    """
     out = bytearray()
     for byte in field:
         if not 0 < byte < 13:
@@ -72,7 +75,7 @@ def fill(field: bytes, numbers: tuple) -> bytes:
         if kind == _MONEY:
             out.extend(money.text(value).encode())
         elif kind == _NUMBER:
-            out.extend(b"%d" % value)
+            out.extend(value if isinstance(value, bytes) else b"%d" % value)
         elif kind == _TIME:
             out.extend(b"%02d:%02d" % divmod(value, 60))
         else:
