@@ -163,6 +163,14 @@ def test_a_slip_whose_record_can_not_be_read_does_not_hold_up_the_next():
     t.run(until_printed())
 
 
+async def until_printed(t, paper):
+    """Let the task print until no slip waits."""
+    task = asyncio.create_task(paper.print_forever(t))
+    while paper.waiting:
+        await t.clock.sleep_ms(500)
+    task.cancel()
+
+
 def test_a_slip_for_which_no_memory_is_free_is_made_later_and_says_so():
     t = Counter()
     asked = []
@@ -179,13 +187,7 @@ def test_a_slip_for_which_no_memory_is_free_is_made_later_and_says_so():
     paper = t.paper_under_test = Paper(t.clock)
     paper.put(SALE, 7)
 
-    async def until_printed():
-        task = asyncio.create_task(paper.print_forever(t))
-        while paper.waiting:
-            await t.clock.sleep_ms(500)
-        task.cancel()
-
-    t.run(until_printed())
+    t.run(until_printed(t, paper))
     assert asked == [(SALE, 7, 0), (SALE | 2, 7, 606), (SALE | 2, 7, 606)]
     assert printed == [SALE | 2]  # late
     assert paper.trouble == 0
@@ -201,11 +203,5 @@ def test_no_slip_is_made_for_a_printer_that_still_has_no_paper():
     paper = Paper(t.clock)
     paper.put(SALE, 7)
 
-    async def until_printed():
-        task = asyncio.create_task(paper.print_forever(t))
-        while paper.waiting:
-            await t.clock.sleep_ms(500)
-        task.cancel()
-
-    t.run(until_printed())
+    t.run(until_printed(t, paper))
     assert made == [SALE, SALE | 2] and not states
