@@ -21,7 +21,7 @@ _RESTART = const(14)
 _TIME = const(15)
 
 _HEAD = const(4)
-_PART = const(512)  # bytes of one flash read or write of a link
+_PART = const(512)  # bytes of one write of a link
 _GRANT_LEN = const(16)  # now u64, lease u64; a device's bytes follow
 _BIG = const(1 << 40)  # so far ahead of the machine's own ticks that asyncio's C parts read every key as "later"
 _NEVER = const((1 << 62) - 1)
@@ -111,18 +111,9 @@ _range = bytearray(8)
 
 
 def flash_read(partition: int, at: int, buffer) -> None:
-    """Read into all of `buffer`. A small one costs no heap, frame included: screens read thousands."""
-    length = len(buffer)
-    if length > _PART:
-        _flash_read_parts(partition, at, memoryview(buffer))
-    else:
-        pack_into("<II", _range, 0, at, length)
-        ask(_FLASH_READ, partition, _range, buffer)
-
-
-def _flash_read_parts(partition, at, view):
-    for done in range(0, len(view), _PART):
-        flash_read(partition, at + done, view[done : done + _PART])
+    """Read into all of `buffer`, up to 65,535 bytes. It costs no heap, frame included: screens read thousands."""
+    pack_into("<II", _range, 0, at, len(buffer))
+    ask(_FLASH_READ, partition, _range, buffer)
 
 
 def flash_change(op: int, partition: int, data) -> int:

@@ -19,29 +19,33 @@ def load(t, day):
 
     Looks as far back as the earlier of the two. What it can't see counts against the terminal: then the contact is 0.
     """
+    from kassette.store.lookup import newest_first
+
     contact = 0
     sales = []
     decided = []  # serials of the intents that were sold on without an approval
-    serial = t.journal.next_serial
-    for _ in range(min(_MOST, serial - 1)):
-        serial -= 1
-        try:
-            kind = t.journal.read(serial, t.payload) & 0x7F
-        except Fault:
-            return contact, sales  # a batch that was acknowledged and forgotten, most likely
-        values = records.unpack(kind, t.payload)
-        if contact and values[0] < min(contact, day):
-            return contact, sales
-        if (kind == records.COMMITTED and values[5]) or (kind == records.DECISION and values[3] == records.GIVEN):
-            decided.append(values[1])
-        elif kind == records.ACK:
-            contact = contact or values[3]
-        elif kind == records.INTENT and values[5] == account.NO_UID:
-            part = account.unpack_part(values[13])
-            contact = contact or part[5]
-            if serial in decided:
-                add(sales, values[0], part[0], values[3])
-    return (contact, sales) if serial == 1 else (0, sales)
+    looked = 0
+    try:
+        for serial, kind in newest_first(t.journal, t.payload):
+            kind &= 0x7F
+            values = records.unpack(kind, t.payload)
+            if contact and values[0] < min(contact, day):
+                break
+            if looked == _MOST:
+                return 0, sales
+            looked += 1
+            if (kind == records.COMMITTED and values[5]) or (kind == records.DECISION and values[3] == records.GIVEN):
+                decided.append(values[1])
+            elif kind == records.ACK:
+                contact = contact or values[3]
+            elif kind == records.INTENT and values[5] == account.NO_UID:
+                part = account.unpack_part(values[13])
+                contact = contact or part[5]
+                if serial in decided:
+                    add(sales, values[0], part[0], values[3])
+    except Fault:
+        pass  # a batch that was acknowledged and forgotten, most likely
+    return contact, sales
 
 
 def add(sales, time, token, amount):

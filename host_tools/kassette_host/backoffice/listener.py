@@ -24,7 +24,8 @@ logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 def bind(host: str, port: int, tries: int = 1) -> socket.socket:
     """A listening socket on `port`, or on one of the next when it is taken; port 0 takes any. Raises OSError."""
     for candidate in range(port, port + tries):
-        listener = socket.socket()
+        # named, or asyncio takes it for no TCP and leaves Nagle on: 40 ms an answer
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

@@ -1,5 +1,6 @@
 """The demonstration: a scripted morning on host-granted time, with faults, compared to the cent at its end."""
 
+import os
 import pathlib
 import time
 from typing import TextIO
@@ -32,6 +33,15 @@ def play(seed: int, trace: TextIO | None = None, told=lambda row: None) -> tuple
         raise
 
 
+def stay_on_one_core(number: int) -> None:
+    """Keep this process, and those it starts, on one core: terminal and world take turns, and on two each turn is a wake-up.
+
+    `number` picks the core; mornings that are played at the same time take different ones.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
 def is_synchronous(shop: DemoShop) -> bool:
     """Whether the back office has every record."""
     from kassette_host.backoffice import register
@@ -46,6 +56,7 @@ def is_synchronous(shop: DemoShop) -> bool:
 def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) -> int:
     """Play, print, compare; the exit status: 0 only when journal, cards, accounts and books agree."""
     console = Console(quiet=quiet)
+    stay_on_one_core(seed)
     started = time.monotonic()
     shop, morning, verdict = _with_progress(console, seed, trace)
     try:
