@@ -128,7 +128,7 @@ def test_a_journal_put_back_asks_with_old_ids_for_other_amounts(between):
     shop = between(lambda ask, body: ask(body))
     terminal = shop.terminal
     copy = bytes(shop.shop.chip.memory)
-    for sold in range(1, 4):
+    for _ in range(3):
         assert shop.sell(_AMOUNT, "Balance") == "Balance"
         shop.cashier.wait_idle()
     terminal.power_off()
