@@ -4,23 +4,16 @@ Every figure is a count on the real interpreter, no time: programs, erases, read
 (callgrind). The exit status is 1 when a target is missed.
 """
 
-import json
-import os
 import pathlib
-import re
-import subprocess
 import sys
-import tempfile
 
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from kassette_host import BUILD, ROOT
+from kassette_host import BUILD, ROOT, bench_device
 
 _DEVICE = "tests/support/bench_journal_device.py"
-_PATH = {"MICROPYPATH": ".frozen:firmware:host_tools/kassette_host/virtual"}
-_MICROPYTHON = os.environ.get("KASSETTE_MICROPYTHON", str(ROOT / ".venv/bin/micropython"))
 _RECORDS = {"journal": 6000, "append-sync": 1000, "file-per-record": 600}
 _SIZES = (15, 32, 64, 128, 256, 512, 1024, 2048)  # sectors of the partition; 15: eight for data
 _APPENDS = 20
@@ -39,31 +32,13 @@ TARGETS = (
 
 def device(what: str, number: int) -> dict:
     """Run one bench on the interpreter."""
-    command = [_MICROPYTHON, "-X", "heapsize=64m", _DEVICE, what, str(number)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=os.environ | _PATH)
-    if done.returncode:
-        raise RuntimeError("%s: %s" % (what, done.stdout + done.stderr))
-    return json.loads(done.stdout)
+    return bench_device.run(_DEVICE, what, str(number), heap="64m")
 
 
 def instructions() -> int | None:
     """Instructions of one append on the interpreter; None without valgrind."""
-    runner = "import micropython_run, sys; sys.exit(micropython_run.run_main(%r))" % (
-        ["mp", "-X", "heapsize=8m", _DEVICE, "instructions", str(_APPENDS)],
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "valgrind", "--tool=callgrind", "--zero-before=mp_micropython_stack_use",
-            "--dump-before=mp_micropython_mem_total", "--callgrind-out-file=%s/out" % folder,
-            sys.executable, "-I", "-S", "-c", "import sys; sys.path[:0] = %r; %s" % (sys.path, runner),
-        ]  # fmt: skip
-        try:
-            subprocess.run(command, cwd=ROOT, capture_output=True, timeout=600, check=True, env=os.environ | _PATH)
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            return None
-        totals = [re.search(r"^(?:totals|summary): (\d+)", p.read_text(), re.M) for p in pathlib.Path(folder).iterdir()]
-        counts = [int(found.group(1)) for found in totals if found]
-        return max(counts) // _APPENDS if counts else None
+    count = bench_device.instructions(_DEVICE, "instructions", str(_APPENDS))
+    return count // _APPENDS if count else None
 
 
 def measure() -> dict:
@@ -157,10 +132,7 @@ def main() -> int:
     path = BUILD / "bench-journal.png"
     chart(figures, path)
     console.print("chart: %s" % path.relative_to(ROOT))
-    missed = misses(figures)
-    for text in missed:
-        console.print("MISSED: " + text)
-    return 1 if missed else 0
+    return bench_device.verdict(console, misses(figures))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ when a figure is missed.
 import json
 import pathlib
 import random
-import re
-import subprocess
 import sys
 import tempfile
 from array import array
@@ -20,9 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kassette.codec import swipe, tracks
-from kassette_host import ROOT
+from kassette_host import ROOT, bench_device
 from kassette_host.cards import stripe as card
-from kassette_host.sim.wire import MICROPYTHON
 from kassette_host.virtual import stripe_head
 from kassette_host.virtual.stripe_head import Hand, Wear
 
@@ -146,12 +143,7 @@ def shares(row: Row, count: int) -> dict[str, tuple[float, int]]:
 
 def device(*arguments: str) -> dict:
     """Run the interpreter's part. Raises RuntimeError with what it printed."""
-    done = subprocess.run(
-        [MICROPYTHON, "-X", "heapsize=8m", _DEVICE, *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
-    return json.loads(done.stdout)
+    return bench_device.run(_DEVICE, *arguments)
 
 
 def _two_tracks(folder: str) -> str:
@@ -165,21 +157,7 @@ def _two_tracks(folder: str) -> str:
 
 def instructions(path: str) -> int | None:
     """Instructions that the interpreter takes to decode a two-track swipe; None without valgrind."""
-    runner = "import micropython_run, sys; sys.exit(micropython_run.run_main(%r))" % (
-        ["mp", "-X", "heapsize=8m", _DEVICE, "decode", path],
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "valgrind", "--tool=callgrind", "--zero-before=mp_micropython_stack_use",
-            "--dump-before=mp_micropython_mem_total", "--callgrind-out-file=%s/out" % folder,
-            sys.executable, "-I", "-S", "-c", "import sys; sys.path[:0] = %r; %s" % (sys.path, runner),
-        ]  # fmt: skip
-        try:
-            subprocess.run(command, cwd=ROOT, capture_output=True, timeout=600, check=True)
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            return None
-        found = re.search(r"^summary: (\d+)", pathlib.Path(folder, "out.1").read_text(), re.M)
-        return int(found.group(1)) if found else None
+    return bench_device.instructions(_DEVICE, "decode", path)
 
 
 def measure(count: int = _SWIPES) -> dict:
@@ -236,10 +214,7 @@ def main() -> int:
     console = Console()
     figures = measure()
     tables(figures, console)
-    missed = misses(figures)
-    for text in missed:
-        console.print("MISSED: " + text)
-    return 1 if missed else 0
+    return bench_device.verdict(console, misses(figures))
 
 
 if __name__ == "__main__":
