@@ -29,7 +29,9 @@ def main():
 
 
 def connect(place):
-    _, host, port = place.split(":")
+    address, option = place.split(",")
+    assert option == "nodelay=on", place
+    _, host, port = address.split(":")
     return socket.create_connection((host, int(port)))
 
 

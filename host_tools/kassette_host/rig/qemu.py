@@ -137,7 +137,8 @@ class Qemu:
         self._ask("qmp_capabilities")
 
     def _command(self, ports: list[int]) -> list[str]:
-        *lines, monitor = ["tcp:127.0.0.1:%d" % port for port in ports]
+        # without nodelay the last bytes of each answer wait 40 ms for an acknowledgement
+        *lines, monitor = ["tcp:127.0.0.1:%d,nodelay=on" % port for port in ports]
         command = [os.environ[QEMU], *_MACHINE, *shlex.split(os.environ.get(ARGUMENTS, ""))]
         command += ["-S", "-drive", "file=%s,if=mtd,format=raw,cache=unsafe" % self.flash_file]
         for line in lines:
