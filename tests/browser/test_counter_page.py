@@ -139,6 +139,10 @@ class Visitor:
         self.page.mouse.move(rail["x"], end_y)
         self.page.mouse.up()
 
+    def connected(self):
+        """The back office and the terminal have heard of each other."""
+        expect(self.page.locator("#office-line")).to_contain_text("heard at")
+
     def settled(self):
         """Everything that the journal holds is in the books."""
         expect(self.page.locator("#journal-line")).to_have_text(re.compile("all sent|empty"))
@@ -262,6 +266,7 @@ def test_a_stripe_is_swiped_by_keyboard_and_by_a_click(visitor):
 
 
 def test_a_stripe_pays_with_a_drag_through_the_slot(visitor):
+    visitor.connected()
     visitor.idle()
     visitor.page.get_by_label("Stripe cards").check()
     visitor.ask(480)
@@ -277,6 +282,27 @@ def test_an_account_gets_more_money(visitor):
     visitor.page.get_by_role("button", name="Add money to the account of Tomas").click()
     visitor.page.click('#amounts [data-minor="5000"]')
     expect(visitor.stripe(3).locator(".known")).to_contain_text("¥56.00")
+
+
+def test_a_new_stripe_from_the_back_office_and_the_copy_of_the_old_one(visitor):
+    visitor.idle()
+    visitor.page.get_by_label("Stripe cards").check()
+    visitor.connected()
+    office = visitor.page.context.browser.new_page()
+    office.goto(visitor.page.url + "office/accounts/1")
+    office.get_by_role("button", name="New stripe").click()
+    expect(office.locator("dl.facts")).to_contain_text("no. 2")
+    office.close()
+    expect(visitor.stripe(6).locator(".holder")).to_have_text("Chen Jie, a copy")
+    expect(visitor.stripe(6).locator(".printed")).to_contain_text("stripe 1")
+    expect(visitor.stripe(1).locator(".printed")).to_contain_text("stripe 2")
+    for number, says in ((6, "CARD WAS REPLACED"), (1, "Balance 235.20")):
+        visitor.idle()
+        visitor.ask(480)
+        visitor.stripe(number).click()
+        visitor.sees(says)
+    visitor.idle()
+    expect(visitor.stripe(6)).to_be_visible()
 
 
 def test_a_card_on_the_reader_stays_to_be_seen_beside_the_stripes(visitor):

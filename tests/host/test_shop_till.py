@@ -171,6 +171,27 @@ def test_stripes_are_accounts_of_the_back_office_and_can_be_filled(directory):
         assert counter.refused("fill", stripe=5, amount=1_000) == "account-denied"
 
 
+def test_a_new_stripe_of_the_back_office_is_written_and_a_copy_of_the_old_one_is_refused(tmp_path):
+    with Counter(tmp_path) as counter:
+        counter.idle()
+        counter.sell(2, 350)
+        counter.until(lambda p: p["office"]["slips"] == 1)
+        accounts = counter.site.office._office.accounts
+        for sequence in (2, 3):
+            assert accounts.renew_stripe(2) == sequence
+            parts = counter.until(lambda p, s=sequence: p["stripes"][1]["sequence"] == s)
+        kinds = [(one["id"], one["kind"], one["sequence"]) for one in parts["stripes"]]
+        assert kinds[1:] == [(2, "good", 3), (3, "good", 1), (4, "erased", 1), (5, "bank", None), (6, "copy", 2)]
+        assert parts["stripes"][5]["number"] == parts["stripes"][1]["number"]
+        for stripe, says in ((6, "CARD WAS REPLACED"), (2, "Balance 80.00"), (1, "Balance 235.00")):
+            counter.ask(500)
+            counter.do("swipe", stripe=stripe, path=steady(50))
+            counter.sees(says)
+            counter.idle()
+    with Counter(tmp_path) as counter:
+        assert len(counter.idle()["stripes"]) == 6, "the stripes are there the next day"
+
+
 def test_a_terminal_without_a_stripe_reader_has_no_slot(directory):
     with Counter(directory, plan=Plan(terminal_port=0, has_stripe=False)) as counter:
         assert counter.idle()["slot"] == {"fitted": False, "wants": False}

@@ -31,6 +31,11 @@ def digits(issuer: int, card: int, expiry: str, sequence: int = 0) -> str:
     return body + "%06d" % ((1 - int(body) * 10**6) % _MODULUS)
 
 
+def renewed(old: str, sequence: int) -> str:
+    """All 28 digits of another stripe for the number that is on one with the digits `old`. Raises ValueError."""
+    return digits(int(old[1:6]), int(old[6:16]), old[17:21], sequence)
+
+
 def tracks(digits: str) -> dict[int, str]:
     """Track number -> text, from start to end sentinel, for tracks 1 and 2."""
     return {1: "%%K%s^%s?" % (digits[:17], digits[17:]), 2: ";%s=%s?" % (digits[:17], digits[17:])}

@@ -16,7 +16,7 @@ export class Stripes {
   /** onMoney(card): somebody wants more money in its account. */
   constructor(wire, onMoney) {
     Object.assign(this, { wire, onMoney });
-    this.parts = new Map(); // stripe id -> {face, known}
+    this.parts = new Map(); // stripe id -> {face, known, printed}
     this.drag = null;
     for (const input of document.querySelectorAll("input[name=rack]")) input.addEventListener("change", () => this.showRack(input.value));
   }
@@ -28,7 +28,8 @@ export class Stripes {
     for (const card of stripes) {
       const parts = this.parts.get(card.id) ?? this.add(card);
       parts.known.textContent = card.known === null ? "no account here" : `${money(card.known)} in the account`;
-      parts.face.setAttribute("aria-label", `Stripe card of ${card.holder}, ${card.number}, ${parts.known.textContent}: swipe it`);
+      parts.printed.textContent = card.sequence === null ? card.number : `${card.number} · stripe ${card.sequence}`;
+      parts.face.setAttribute("aria-label", `Stripe card of ${card.holder}, ${parts.printed.textContent}, ${parts.known.textContent}: swipe it`);
     }
   }
 
@@ -48,7 +49,8 @@ export class Stripes {
     const known = make("span", { class: "known" });
     face.append(make("span", { class: "band" }), make("span", { class: "holder" }, card.holder), known);
     if (card.pin) face.append(make("span", { class: "pin" }, `PIN ${card.pin}`));
-    face.append(make("span", { class: "printed" }, card.number));
+    const printed = make("span", { class: "printed" });
+    face.append(printed);
     face.addEventListener("pointerdown", (event) => this.lift(event, card.id));
     face.addEventListener("click", (event) => event.detail === 0 && this.swipe(card.id)); // Enter and the space bar
     const slot = make("div", { class: "slot" }, face);
@@ -58,7 +60,7 @@ export class Stripes {
       slot.append(more);
     }
     $("stripes").append(slot);
-    const parts = { face, known };
+    const parts = { face, known, printed };
     this.parts.set(card.id, parts);
     return parts;
   }

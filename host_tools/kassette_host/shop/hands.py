@@ -138,6 +138,13 @@ class Hands:
             raise Refusal("no-such-card", "there is no such card")
         return found
 
+    def write_stripes(self, sequences: dict[int, int]) -> None:
+        """New stripes onto the cards of accounts that the back office gave one: account -> the sequence that it takes."""
+        for account, sequence in sequences.items():
+            one = self._site.stripes.renew(account, sequence)
+            if one:
+                self._say("stripe no. %d written for %s" % (sequence, one.holder))
+
     def fill(self, stripe: int, amount: int) -> None:
         """More money into the account behind a stripe."""
         one = self._stripe(stripe)

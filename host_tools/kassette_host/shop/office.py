@@ -106,7 +106,8 @@ class Office:
     # --- what the page shows
 
     def view(self) -> dict[str, Any]:
-        """`known`, `accounts`: balances by card and by account; `acknowledged`: the terminal's serial; `page`: the pane."""
+        """`known`, `accounts`: balances by card and by account; `sequences`: of the stripe that each account has;
+        `acknowledged`: the terminal's serial; `page`: the pane."""
         if self._is_news:
             self._is_news = False
             with self._office.store.reading() as db:
@@ -132,8 +133,14 @@ class Office:
             "rows": [self._row(slip) for slip in views.slip_list(db)],
         }
         known = {card_id: card["balance"] for card_id, card in cards.items()}
-        accounts = {account["id"]: account["balance"] for account in views.account_list(db)}
-        return {"known": known, "accounts": accounts, "acknowledged": mine["acked_serial"] if mine else 0, "page": page}
+        listed = views.account_list(db)
+        return {
+            "known": known,
+            "accounts": {account["id"]: account["balance"] for account in listed},
+            "sequences": {account["id"]: account["sequence"] for account in listed},
+            "acknowledged": mine["acked_serial"] if mine else 0,
+            "page": page,
+        }
 
     def _row(self, slip: dict[str, Any]) -> dict[str, Any]:
         address = "%sslips/%s/%d/%d" % (self.path, slip["terminal"], slip["journal_id"], slip["slip"])

@@ -1,13 +1,13 @@
 """The stripe cards of the shop: numbers of accounts that its back office keeps, and two cards that are good for nothing.
 
-A stripe never changes, so they lie in one file, written when the shop is made. PINs lie there too, to be shown on the cards:
-nobody else could tell them.
+They lie in one file, written when the shop is made and when the back office gives an account a new stripe. PINs lie there too,
+to be shown on the cards: nobody else could tell them.
 """
 
 import json
 import pathlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from kassette_host.cards import stripe
 from kassette_host.shop.files import write_whole
@@ -15,8 +15,9 @@ from kassette_host.virtual.stripe_head import Wear
 
 _EXPIRY, _ENDS = "3112", 1_956_528_000  # the last month of the stripes, and when it is over
 _FIRST_NUMBER = 1_000_001
-_GOOD, _ERASED, _BANK = "good", "erased", "bank"
-_WEAR = {_GOOD: Wear(jitter=0.03), _ERASED: Wear(erased=0.6, noise_hz=600), _BANK: Wear(jitter=0.03)}
+_GOOD, _COPY, _ERASED, _BANK = "good", "copy", "erased", "bank"
+_CLEAN = Wear(jitter=0.03)
+_WEAR = {_GOOD: _CLEAN, _COPY: _CLEAN, _ERASED: Wear(erased=0.6, noise_hz=600), _BANK: _CLEAN}
 _BANK_TRACKS = {1: "%B4111111111111111^HOLDER/A^3112101?", 2: ";4111111111111111=3112101?"}  # a number for tests
 
 # holder, tint, PIN, opening balance in minor units
@@ -44,6 +45,11 @@ class StripeCard:
         """What is printed on the card, in groups; also what can be keyed in."""
         printed = self.digits[:17] or _BANK_TRACKS[2][1:17]
         return " ".join(printed[at : at + 4] for at in range(0, len(printed), 4))
+
+    @property
+    def sequence(self) -> int | None:
+        """Which stripe of its number it is; None for a bank's."""
+        return int(self.digits[21]) if self.digits else None
 
     @property
     def tracks(self) -> dict[int, str]:
@@ -82,8 +88,28 @@ class Stripes:
             StripeCard(len(cards) + 1, _ERASED, "Old card", first.colour, first.account, first.digits, first.pin)
         )
         cards.append(StripeCard(len(cards) + 1, _BANK, "A bank’s", "#22262b"))
-        self._keep(cards)
+        self._write(cards)
+
+    def renew(self, account: int, sequence: int) -> StripeCard | None:
+        """The stripe no. `sequence` on the card of an account, which the back office takes alone from now on; None: it has it.
+
+        What was on it until now is still there to be tried: as a copy that somebody has made, one for each account.
+        """
+        cards = list(self._cards.values())
+        card = next((one for one in cards if one.kind == _GOOD and one.account == account), None)
+        if card is None or card.digits == stripe.renewed(card.digits, sequence):
+            return None
+        copy = next((one for one in cards if one.kind == _COPY and one.account == account), None)
+        number = copy.id if copy else max(self._cards) + 1
+        new = replace(card, digits=stripe.renewed(card.digits, sequence))
+        self._cards[card.id] = new
+        self._cards[number] = replace(card, id=number, kind=_COPY, holder="%s, a copy" % card.holder)
+        self._write(self._cards.values())
+        return new
+
+    def _write(self, cards) -> None:
         write_whole(self._path, json.dumps([asdict(card) for card in cards]).encode())
+        self._keep(cards)
 
     def _keep(self, cards) -> None:
         self._cards = {card.id: card for card in cards}

@@ -30,6 +30,7 @@ class View:
         """Everything, by name; see counter/main.js for who shows what."""
         self._hands.watch_field()
         office = self._site.office.view()
+        self._hands.write_stripes(office["sequences"])
         return {
             "about": self._about(),
             "screen": self._show_screen(),
@@ -94,6 +95,7 @@ class View:
                 "holder": one.holder,
                 "colour": one.colour,
                 "number": one.number,
+                "sequence": one.sequence,
                 "pin": one.pin,
                 "known": balances.get(one.account),
             }
