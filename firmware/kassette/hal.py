@@ -187,7 +187,10 @@ class Board(Protocol):
     net: Net
 
     def stripe_ports(self) -> list[Samples]:
-        """Start the samplers of the stripe reader, track 2 first; empty: the board has no stripe reader."""
+        """Start the samplers of the stripe reader, track 2 first; empty: the board has no stripe reader.
+
+        Raises OSError: a port can't be had.
+        """
         ...
 
     def open_data(self, name: str):

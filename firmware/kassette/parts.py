@@ -6,7 +6,10 @@ Flows reach these parts as `t.kept.parts`, as they reach everything below them t
 import gc
 from struct import pack
 
+from micropython import const
+
 from kassette.compat import wipe
+from kassette.errors import Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ MODULES = (
     "policy.stripes policy.offline policy.mode "
     "store.pinkeys codec.pinblock codec.dukpt codec.swipe codec.f2f codec.tracks codec.authorise codec.account"
 )
+_E_DEAD = const(127)
 _TRANSITIONS = (520, 1420)  # of a stripe's tracks, at most
 
 
@@ -63,8 +67,16 @@ async def run(t, key, drop):
 
 
 def open_stripe(t):
-    """The stripe reader's driver; its decoder is in memory from the first swipe on, until it is dropped."""
-    ports = t.board.stripe_ports()
+    """The stripe reader's driver; its decoder is in memory from the first swipe on, until it is dropped.
+
+    Raises Fault(127): the heads can't be listened to.
+    """
+    try:
+        ports = t.board.stripe_ports()
+    except OSError:
+        ports = ()
+    if not ports:
+        raise Fault(_E_DEAD)
     from kassette.drivers.stripe import Stripe
 
     gc.collect()

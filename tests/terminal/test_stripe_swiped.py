@@ -90,3 +90,23 @@ def test_without_a_stripe_reader_nothing_is_asked():
         bench.terminal.run_ms(3000)
         assert not bench.cashier.sees(_PROMPT)
         assert bench.cashier.sell(bench.cards[0], 850) == "paid"
+
+
+def test_a_stripe_reader_that_is_gone_leaves_the_chip_card_and_the_number(bench):
+    """Its ports can't be had any more: said at once, each time, and nothing else stops."""
+    bench.terminal.slot.tracks = ()
+    bench.cashier.wait_idle()
+    bench.terminal.press("#")
+    bench.cashier.wait("STRIPE READER FAILED", limit_ms=2000)
+    bench.cashier.wait_idle()
+    bench.cashier.key_in(850)
+    bench.cashier.wait("STRIPE READER FAILED", limit_ms=2000)
+    bench.cashier.wait("Hold the card here", limit_ms=4000)
+    bench.cashier.hold(bench.cards[0])
+    bench.cashier.wait("Paid")
+    bench.terminal.take(bench.cards[0])
+    bench.cashier.key_in(850)
+    bench.cashier.wait("STRIPE READER FAILED")
+    bench.terminal.press("#")
+    bench.cashier.wait("Card number: 0")
+    assert bench.terminal.lives == 1

@@ -7,12 +7,14 @@ from micropython import const
 from kassette.compat import wipe
 from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows.sale import charge
-from kassette.flows.stripe import judge
+from kassette.flows.stripe import capture_forever, judge
 from kassette.log import log
 
+_TAP = const(12)
 _TAP_OR_SWIPE = const(35)
 _E_TWO_CARDS = const(111)
 _E_NO_CARD = const(113)
+_E_DEAD = const(127)  # the stripe's heads: what pays then is a chip card or a keyed number
 _E_CANCELLED = const(802)
 _SLICE_MS = const(300)  # the keys and the stripe's heads are looked at so often
 _CARD_MS = const(60000)
@@ -34,10 +36,18 @@ async def take(t, amount):
     """
     digits = bytearray(_DIGITS)
     entry = prompt = 0
+    is_dead = False
     try:
         while not entry:
-            stripe = t.kept.parts.open_stripe(t)
-            found = await _wait(t, stripe, prompt or _TAP_OR_SWIPE, amount)
+            try:
+                stripe = None if is_dead else t.kept.parts.open_stripe(t)
+                found = await _wait(t, stripe, prompt, amount)
+            except Fault as fault:
+                if is_dead:
+                    raise
+                is_dead = True
+                prompt = fault.code
+                continue
             if found == _CHIP:
                 break
             try:
@@ -76,13 +86,18 @@ async def _key_in(t, digits):
 
 
 async def _wait(t, stripe, prompt, amount):
-    """Which medium came: _CHIP (a card lies on the reader), _SWIPED (`stripe` has it), _KEYED. Raises Cancelled."""
-    t.ui.show(prompt, amount)
-    if prompt != _TAP_OR_SWIPE:
+    """Which medium came: _CHIP (a card lies on the reader), _SWIPED (`stripe` has it, if there is one), _KEYED.
+
+    `prompt`: what is said for a while before the usual one, 0 nothing. Raises Cancelled; Fault(127): the heads died.
+    """
+    usual = _TAP_OR_SWIPE if stripe else _TAP
+    t.ui.show(prompt or usual, amount)
+    if prompt:
         t.ui.beep(1)
     started = t.clock.ticks_ms()
     is_two = False
-    capture = asyncio.create_task(stripe.capture_forever())
+    trouble = []
+    capture = asyncio.create_task(capture_forever(stripe, trouble)) if stripe else None
     try:
         while True:
             key = await _key(t)
@@ -90,13 +105,15 @@ async def _wait(t, stripe, prompt, amount):
                 raise Cancelled(_E_CANCELLED)
             if key == "#":
                 return _KEYED
-            if await stripe.wait(0):
+            if stripe and await stripe.wait(0):
                 return _SWIPED
+            if trouble:
+                raise Fault(_E_DEAD)
             if t.clock.elapsed_ms(started) >= _CARD_MS:
                 raise Cancelled(_E_NO_CARD)
-            if prompt != _TAP_OR_SWIPE and t.clock.elapsed_ms(started) >= _READ_MS:
-                prompt = _TAP_OR_SWIPE
-                t.ui.show(prompt, amount)
+            if prompt and t.clock.elapsed_ms(started) >= _READ_MS:
+                prompt = 0
+                t.ui.show(usual, amount)
             try:
                 await t.reader.wait_card(_SLICE_MS)
                 return _CHIP
@@ -108,8 +125,9 @@ async def _wait(t, stripe, prompt, amount):
                     log("reader", fault.code, fault.at)
                     await t.clock.sleep_ms(_SLICE_MS)
     finally:
-        capture.cancel()
-        stripe.stop()
+        if capture:
+            capture.cancel()
+            stripe.stop()
 
 
 async def _key(t):

@@ -5,7 +5,7 @@ import asyncio
 from micropython import const
 
 from kassette.compat import wipe
-from kassette.errors import Cancelled, FlowEnd
+from kassette.errors import Cancelled, Fault, FlowEnd
 from kassette.flows.present import is_cancel_pressed
 from kassette.log import log
 from kassette.policy import stripes
@@ -23,6 +23,7 @@ _E_FOREIGN = const(123)
 _E_BANK = const(124)
 _E_SLOT = const(125)
 _E_WORN = const(126)
+_E_DEAD = const(127)
 _E_CANCELLED = const(802)
 _SLICE_MS = const(300)  # the cancel key is looked at so often
 _SWIPE_MS = const(30000)
@@ -32,7 +33,7 @@ _READ_MS = const(3000)
 async def check(t, stripe):
     """Ask for a swipe at the driver `stripe` and show what it was.
 
-    Raises FlowEnd: what is wrong with card or slot, 802 cancelled, 113 no swipe.
+    Raises FlowEnd: what is wrong with card or slot, 802 cancelled, 113 no swipe. Fault(127): the heads say nothing more.
     """
     digits = bytearray(_DIGITS)
     t.ui.show(_SWIPE)
@@ -61,12 +62,24 @@ def judge(t, stripe, digits):
     return (hint if hint and verdict == _SWIPE_AGAIN else code), hint
 
 
+async def capture_forever(stripe, trouble):
+    """The task of a flow that waits for a swipe at the driver `stripe`: what ends it is logged, and put into `trouble` as 127."""
+    try:
+        await stripe.capture_forever()
+    except Exception as error:
+        log("stripe " + type(error).__name__, getattr(error, "code", 0))
+        trouble.append(_E_DEAD)
+
+
 async def _swiped(t, stripe):
-    """Wait for a swipe. Raises Cancelled."""
+    """Wait for a swipe. Raises Cancelled, Fault."""
     started = t.clock.ticks_ms()
-    capture = asyncio.create_task(stripe.capture_forever())
+    trouble = []
+    capture = asyncio.create_task(capture_forever(stripe, trouble))
     try:
         while not await stripe.wait(_SLICE_MS):
+            if trouble:
+                raise Fault(trouble[0])
             if await is_cancel_pressed(t):
                 raise Cancelled(_E_CANCELLED)
             if t.clock.elapsed_ms(started) >= _SWIPE_MS:
