@@ -209,6 +209,31 @@ def test_the_allowance_is_the_back_office_s_last_word():
     assert sell(t, 1)[0] == 314
 
 
+def test_provisioned_with_nothing_it_sells_nothing_before_an_answer_grants_it():
+    t = offline()
+    t.settings.allowance_minor = 0
+    t.uplink.stream = None
+    assert sell(t, 1)[0] == 314 and t.till.day_sum == 0
+    t = AccountCounter(lambda asked: [answer(asked, 303, balance=0, allowance=300)])
+    t.settings.allowance_minor = 0
+    assert sell(t)[0] == 303
+    t.uplink.stream = None
+    assert sell(t, 300)[0] is None
+
+
+def test_a_restart_gives_back_the_provisioned_allowance_and_nothing_that_was_sold():
+    t = AccountCounter(lambda asked: [answer(asked, 0, allowance=300)])
+    assert sell(t)[0] is None
+    t.uplink.stream = None
+    assert sell(t, 300)[0] is None and sell(t, 1)[0] == 314
+    again = AccountCounter(never, t.flash)
+    again.uplink.contact = 0
+    again.uplink.stream = None
+    again.settings.allowance_minor = 1_000
+    assert sell(again, 701)[0] == 314
+    assert sell(again, 700)[0] is None
+
+
 def test_a_keyed_number_is_never_sold_on_by_the_terminal():
     t = offline()
     t.keys = ["#"]
