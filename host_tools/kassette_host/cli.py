@@ -1,5 +1,6 @@
 """The command line: thin verbs over the library; everything heavy is imported by the verb that needs it."""
 
+import re
 import sys
 from typing import TextIO
 
@@ -9,6 +10,14 @@ from kassette_host.image.commands import image
 from kassette_host.journal_cli import journal
 from kassette_host.rig.commands import rig
 
+
+def _heap_size(context: click.Context, option: click.Parameter, value: str) -> str:
+    if not re.fullmatch("[1-9][0-9]{0,5}[kM]", value):
+        raise click.BadParameter("%r is not like 128k" % value)
+    return value
+
+
+_PORT = click.IntRange(0, 65_535)
 _TRACE = click.File("w", lazy=False)  # one that can't be written is told before anything starts
 
 
@@ -24,7 +33,9 @@ def cli() -> None:
     metavar="PORT",
     help="A real PN532 on this serial port in the virtual reader's place. Untried: only a virtual one on a PTY was there.",
 )
-@click.option("--port", default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken.")
+@click.option(
+    "--port", type=_PORT, default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken."
+)
 @click.option(
     "--state",
     type=click.Choice(["kept", "fresh", "keyed", "journal-full", "paper-out", "offline", "clock-lost"]),
@@ -76,7 +87,9 @@ def size(check: bool, accept: bool) -> None:
 
 
 @cli.command()
-@click.option("--size", "size_", default="128k", show_default=True, help="The interpreter's heap.")
+@click.option(
+    "--size", "size_", callback=_heap_size, default="128k", show_default=True, help="The interpreter's heap, in k or M."
+)
 def heap(size_: str) -> None:
     """What lives in the firmware's heap, and its largest free piece: after the boot, in sales, with TLS open."""
     from kassette_host import heap as heap_tool
@@ -99,9 +112,13 @@ def where(places: tuple[str, ...], board: str) -> None:
 @cli.command()
 @click.option("--directory", default=".state/backoffice", show_default=True, help="Keys, certificates and books.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of both listeners.")
-@click.option("--terminal-port", default=8443, show_default=True, help="TLS port for terminals.")
+@click.option("--terminal-port", type=_PORT, default=8443, show_default=True, help="TLS port for terminals.")
 @click.option(
-    "--page-port", default=8080, show_default=True, help="HTTP port of the pages; the next free one if taken."
+    "--page-port",
+    type=_PORT,
+    default=8080,
+    show_default=True,
+    help="HTTP port of the pages; the next free one if taken.",
 )
 def backoffice(directory: str, host: str, terminal_port: int, page_port: int) -> None:
     """The back office by itself; the passphrase of its key store comes from KASSETTE_PASSPHRASE or the keyboard."""

@@ -30,6 +30,9 @@ def test_it_serves_until_ctrl_c_and_fails_with_a_code_and_a_sentence(tmp_path):
 
     code, text = _failure(_command(tmp_path, passphrase="wrong"))
     assert code == 6 and "passphrase" in text
+    (tmp_path / "file").touch()
+    code, text = _failure(_command(tmp_path / "file/books"))
+    assert code == 6 and "Not a directory" in text
     code, text = _failure(_command(tmp_path, "--terminal-port", port))
     assert code == 3 and "taken" in text
 

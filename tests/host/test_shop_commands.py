@@ -95,3 +95,10 @@ def test_the_readme_names_every_command_and_every_refusal():
     assert len(codes) >= 14
     missing = [name for name in [*COMMANDS, *codes] if "`%s`" % name not in text]
     assert not missing
+
+
+def test_what_is_said_about_a_field_with_an_odd_name_can_be_sent():
+    with pytest.raises(Refusal) as caught:
+        parse('{"cmd": "card_put", "card": 1, "\\ud800": 1}')
+    assert caught.value.code == "bad-field" and "ud800" in caught.value.text
+    caught.value.text.encode()  # half a surrogate pair is no text

@@ -130,3 +130,29 @@ def test_a_reader_that_is_not_there_is_told(state_dir):
     assert shop.process.wait(HANG_S) == 2
     shop.line("no reader on /dev/nothing")
     assert not any("Traceback" in line for line in shop.lines)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "run --port -1",
+        "run --port 65536",
+        "backoffice --terminal-port 65536",
+        "backoffice --page-port -1",
+        "heap --size 10",
+    ],
+)
+def test_a_number_that_can_not_be_is_told_before_anything_starts(state_dir, arguments):
+    shop = ShopProcess(state_dir, *arguments.split())
+    assert shop.end(0) == 2
+    shop.line("Invalid value for '--%s'" % arguments.split("--")[1].split()[0])
+
+
+@pytest.mark.parametrize("verb", ["run", "demo --slips"])
+def test_a_folder_that_can_not_be_made_is_told(tmp_path, verb):
+    (tmp_path / "file").touch()
+    impossible = tmp_path / "file/folder"
+    shop = ShopProcess(impossible, *verb.split(), *([str(impossible)] if "--" in verb else []))
+    assert shop.end(0) == 2
+    shop.line("Not a directory")
+    assert not any("Traceback" in line for line in shop.lines)

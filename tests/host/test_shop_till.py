@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import signal
 
 import pytest
@@ -327,6 +328,21 @@ def test_a_page_that_asks_too_fast_is_refused_and_nothing_is_lost(directory):
         counter.idle()
 
 
+def test_a_finger_leaves_its_key_however_much_else_is_asked(directory):
+    counter = Counter(directory)
+    counter.do("key_down", key="5")
+    for _ in range(MAX_WAITING - 1):
+        counter.do("paper", loaded=True)
+    counter.do("key_up", key="5")
+    with counter:
+        counter.sees("# OK")
+        counter.press("5")
+        counter.sees("0.55")
+        counter.press("**")
+        counter.idle()
+    assert counter.refusals.empty()
+
+
 def test_only_one_shop_holds_a_directory(directory):
     lock = Lock(directory)
     with pytest.raises(ShopError, match="open already .process %d" % os.getpid()):
@@ -343,12 +359,35 @@ def test_a_half_made_shop_is_made_again(tmp_path):
         counter.idle()
 
 
-def test_a_shop_whose_keys_are_damaged_is_refused(tmp_path):
-    with Counter(tmp_path) as counter:
-        counter.idle()
-    (tmp_path / "office/keys.json").write_text("{}")
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("shop.json", ""),
+        ("shop.json", "[]"),
+        ("shop.json", '{"format": 2}'),
+        ("stripes.json", "{"),
+        ("stripes.json", None),
+        ("cards/000001.json", ""),
+        ("cards/000001.json", "{}"),
+        ("office/keys.json", "{}"),
+        ("office/keys.json", None),
+        ("office/books.sqlite", 100 * "not a database"),
+        ("office/books.sqlite", None),
+        ("office/pki/ca.pem", ""),
+        ("office/pki/server.key.pem", None),
+        ("flash.img", None),
+    ],
+)
+def test_a_damaged_shop_is_refused_and_left_as_it_is(directory, tmp_path, name, content):
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(content)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     with pytest.raises(ShopError, match="make reset"):
         open_site(tmp_path, "kept", Plan(terminal_port=0))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
 
 
 def test_a_shop_of_another_version_is_refused(tmp_path):

@@ -16,7 +16,7 @@ _REFUSED = 6
 
 
 def run_backoffice(directory: str, host: str, terminal_port: int, page_port: int) -> int:
-    """Serve until Ctrl-C; the exit code: 0, 3 a port is taken, 6 the key store or the database does not open.
+    """Serve until Ctrl-C; the exit code: 0, 3 a port is taken, 6 the directory, the key store or the database does not open.
 
     The passphrase comes from the environment (KASSETTE_PASSPHRASE) or from the keyboard.
     """
@@ -24,7 +24,7 @@ def run_backoffice(directory: str, host: str, terminal_port: int, page_port: int
     config = Config(pathlib.Path(directory), _passphrase(), host=host, terminal_port=terminal_port, page_port=page_port)
     try:
         office = BackOffice(config)
-    except (KeyStoreError, StoreError) as error:
+    except (KeyStoreError, StoreError, OSError) as error:
         print("The back office does not open: %s." % error, file=sys.stderr)
         return _REFUSED
     try:

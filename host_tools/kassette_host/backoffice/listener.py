@@ -16,6 +16,7 @@ _GRACE_S = 2  # open requests get so long at the end
 _BACKLOG = 256
 _CONNECTIONS_MAX = 1000
 _HEAD_MAX = 16_384
+_PORTS = 65_536
 
 # Whoever embeds the back office decides what is logged; without a handler Python prints warnings by itself.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
@@ -23,7 +24,7 @@ logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 def bind(host: str, port: int, tries: int = 1) -> socket.socket:
     """A listening socket on `port`, or on one of the next when it is taken; port 0 takes any. Raises OSError."""
-    for candidate in range(port, port + tries):
+    for candidate in range(port, min(port + tries, _PORTS)):
         # named, or asyncio takes it for no TCP and leaves Nagle on: 40 ms an answer
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from kassette_host.backoffice import schema
@@ -76,7 +76,7 @@ class Store:
         self._engine = self._sqlite(where) if not isinstance(where, str) else _postgresql(where)
         try:
             self.write(_create)
-        except OperationalError as error:
+        except DatabaseError as error:
             raise StoreError("the database can't be opened (%s)" % type(error.orig).__name__)
 
     def _sqlite(self, path: pathlib.Path | None) -> Engine:

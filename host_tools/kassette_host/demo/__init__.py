@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 import time
 from typing import TextIO
 
@@ -54,13 +55,19 @@ def is_synchronous(shop: DemoShop) -> bool:
 
 
 def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) -> int:
-    """Play, print, compare; the exit status: 0 only when journal, cards, accounts and books agree."""
+    """Play, print, compare; the exit status: 0 only when journal, cards, accounts and books agree, 2 for a bad folder."""
     console = Console(quiet=quiet)
+    folder = pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print("kassette: no slips can be in %s: %s" % (folder, error.strerror), file=sys.stderr)
+        return 2
     stay_on_one_core(seed)
     started = time.monotonic()
     shop, morning, verdict = _with_progress(console, seed, trace)
     try:
-        folder = _save_slips(shop, pathlib.Path(slips) if slips else BUILD / "demo" / ("seed-%d" % seed))
+        _save_slips(shop, folder)
         console.print(_table(morning))
         console.print(_summary(shop, morning, verdict, time.monotonic() - started))
         console.print("The slips are pictures in %s" % folder)
@@ -126,11 +133,9 @@ def _money(minor: int) -> str:
     return "%d.%02d" % divmod(minor, 100)
 
 
-def _save_slips(shop: DemoShop, folder: pathlib.Path) -> pathlib.Path:
+def _save_slips(shop: DemoShop, folder: pathlib.Path) -> None:
     assert shop.terminal
-    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("slip-*.png"):
         old.unlink()
     for number, slip in enumerate(shop.terminal.printer.slips, 1):
         (folder / ("slip-%03d.png" % number)).write_bytes(slip.png())
-    return folder

@@ -49,13 +49,18 @@ def _run(plan: "Plan", port: int, state: str, end: "End") -> str:
     """Open the shop and wait for what ends it; its name."""
     from kassette_host.backoffice.listener import Listener, bind
     from kassette_host.shop.office import HOST, PORTS_TRIED
+    from kassette_host.shop.site import ShopError
     from kassette_host.shop.starts import open_site
     from kassette_host.shop.till import Till
     from kassette_host.shop.web import build_app
 
+    try:
+        listener = bind(HOST, port, PORTS_TRIED)
+    except OSError as error:
+        raise ShopError("no port for the pages: %s" % (error.strerror or error))
     site = open_site(DIRECTORY, state, plan)
     till = Till(site, say, end.fail)
-    pages = Listener(build_app(till, site.office.routes()), bind(HOST, port, PORTS_TRIED), _KEEP_ALIVE_S)
+    pages = Listener(build_app(till, site.office.routes()), listener, _KEEP_ALIVE_S)
     try:
         pages.start()
         till.start()

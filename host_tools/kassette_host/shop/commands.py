@@ -96,5 +96,6 @@ def parse(text: str) -> Command:
         raise Refusal("unknown-command", "there is no such command")
     for field in sorted(set(fields) | set(message)):
         if field not in fields or field not in message or not fields[field](message[field]):
-            raise Refusal("bad-field", "%s: the field %s is missing, unknown or out of range" % (name, field[:40]))
+            told = field[:40].encode("ascii", "backslashreplace").decode()  # half a surrogate pair can't be sent
+            raise Refusal("bad-field", "%s: the field %s is missing, unknown or out of range" % (name, told))
     return Command(name, message)

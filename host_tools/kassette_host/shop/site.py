@@ -45,6 +45,8 @@ _JOURNAL_ID = 1
 _ISSUER = 1
 _HEADS = (2, 1)  # the tracks of the stripe reader
 _FORMAT = 2
+_LASTING = ("flash.img", "stripes.json", "office/keys.json", "office/books.sqlite")  # never missing from a whole shop
+_DAMAGE = (KeyStoreError, StoreError, OSError, LookupError, TypeError, ValueError)  # by what a file of the shop holds
 TERMINAL_PORT = 8443  # also in the terminal's settings; the simulated network leads to wherever the back office listens
 
 
@@ -52,12 +54,19 @@ class ShopError(Exception):
     """The shop can't be opened; the text says why and what to do."""
 
 
+def _damaged(directory: pathlib.Path, why: object) -> ShopError:
+    return ShopError("%s can't be opened (%s): `make reset` starts afresh" % (directory, why))
+
+
 class Lock:
-    """One shop process for each directory. Raises ShopError with the number of the process that has it."""
+    """One shop process for each directory. Raises ShopError, with the number of the process that has it if one does."""
 
     def __init__(self, directory: pathlib.Path):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = open(directory / "lock", "a+")  # closed by `release`
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = open(directory / "lock", "a+")  # closed by `release`
+        except OSError as error:
+            raise ShopError("no shop can be in %s: %s" % (directory, error.strerror))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,13 +111,13 @@ class Site:
         try:
             self.office = Office(directory / "office", TERMINAL, _JOURNAL_ID, plan.terminal_port)
             self._flash = self._open_flash()
-        except (KeyStoreError, StoreError, ValueError) as error:
-            raise ShopError("%s can't be opened (%s): `make reset` starts afresh" % (directory, error))
+            self.slips = SlipTray(directory / "slips")
+            self.rack = Rack(directory / "cards")
+            self.stripes = Stripes(directory / "stripes.json")
+        except _DAMAGE as error:
+            raise _damaged(directory, error)
         self.real_reader = plan.reader
         self.terminal = self._build_terminal(plan)
-        self.slips = SlipTray(directory / "slips")
-        self.rack = Rack(directory / "cards")
-        self.stripes = Stripes(directory / "stripes.json")
         root = journal_root(self.office.keys.journal_master, TERMINAL, _PROVISIONED_AS)
         self.journal = JournalView(self.terminal.partition(wire.JOURNAL), root, TERMINAL, _JOURNAL_ID)
         if told is None:
@@ -194,7 +203,10 @@ class Site:
 
     def open_network(self) -> None:
         """The back office listens from now on, and the terminal's network leads there."""
-        self.terminal.relay.target = self.office.start()
+        try:
+            self.terminal.relay.target = self.office.start()
+        except OSError as error:  # no port for the terminals, or no certificates
+            raise _damaged(self.directory, error)
 
     def close(self) -> None:
         """The terminal must have been closed."""
@@ -203,13 +215,19 @@ class Site:
 
 
 def _read_told(directory: pathlib.Path) -> dict[str, Any] | None:
-    """What `shop.json` says; None when there is no whole shop."""
+    """What `shop.json` says; None when there is none, so no whole shop. Raises ShopError."""
     try:
         told = json.loads((directory / "shop.json").read_text())
-    except (OSError, ValueError):
+        if told["format"] != _FORMAT:
+            raise ShopError("%s was made by another version: `make reset` starts afresh" % directory)
+        told = {name: told[name] for name in ("format", "journal_sectors", "is_keyed")}
+    except FileNotFoundError:
         return None
-    if told.get("format") != _FORMAT:
-        raise ShopError("%s was made by another version: `make reset` starts afresh" % directory)
+    except _DAMAGE as error:
+        raise _damaged(directory, "shop.json: %r" % error)
+    for name in _LASTING:
+        if not (directory / name).exists():
+            raise _damaged(directory, name + " is gone")
     return told
 
 

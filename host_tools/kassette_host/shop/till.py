@@ -57,6 +57,7 @@ class Till:
         self._hands = Hands(site, say)
         self._view = View(site, self._hands, say)
         self._commands: queue.Queue[tuple[Command, Refused]] = queue.Queue(MAX_WAITING)
+        self._let_go: set[str] = set()  # keys whose fingers left while the queue was full
         self._thread = threading.Thread(target=self._guarded, name="till")
         self._pace = Pace(0)
         self._is_stopping = False
@@ -75,10 +76,16 @@ class Till:
             self._thread.join()
 
     def post(self, command: Command, refused: Refused) -> None:
-        """Queue a command; `refused` is called, from this or the till's thread, when it is not done."""
+        """Queue a command; `refused` is called, from this or the till's thread, when it is not done.
+
+        A key that is let go is never refused: it would stay down for ever.
+        """
         try:
             self._commands.put_nowait((command, refused))
         except queue.Full:
+            if command.name == "key_up":
+                self._let_go.add(command.args["key"])
+                return
             refused(Refusal("too-fast", "the terminal can't follow so many commands"))
 
     def wake(self) -> None:
@@ -111,6 +118,8 @@ class Till:
             for command, refused in self._wait():
                 self._attempt(self._catch_up)
                 self._do(command, refused)
+            while self._let_go:
+                self._do(Command("key_up", {"key": self._let_go.pop()}), _ignore)
 
     def _do(self, command: Command, refused: Refused) -> None:
         deed = DEEDS.get(command.name)
