@@ -19,14 +19,12 @@ def load(t, day):
 
     Looks as far back as the earlier of the two. What it can't see counts against the terminal: then the contact is 0.
     """
-    from kassette.store.lookup import newest_first
-
     contact = 0
     sales = []
     decided = []  # serials of the intents that were sold on without an approval
     looked = 0
     try:
-        for serial, kind in newest_first(t.journal, t.payload):
+        for serial, kind in t.journal.newest_first(t.payload):
             kind &= 0x7F
             values = records.unpack(kind, t.payload)
             if contact and values[0] < min(contact, day):

@@ -392,6 +392,12 @@ class Journal:
 
         return lookup.slots(self, first)
 
+    def newest_first(self, payload: bytearray):
+        """Iterate (serial, kind) of all records from the newest back, as `store.lookup` does."""
+        from kassette.store import lookup
+
+        return lookup.newest_first(self, payload)
+
     def check_sealed(self, sector: int) -> None:
         """Compare a sealed sector with the hash in the header after it; one rotten bit is no change.
 
