@@ -107,7 +107,7 @@ async def _live(t):
             except Fault as fault:  # the flash takes no record of what was interrupted: no sale may come before it
                 _start_uplink(t)  # what is there already goes out, and makes room
                 await _out_of_service(t, fault)
-        drop("kassette.flows.truth", "kassette.flows.recovery")
+        drop("kassette.flows.truth", "kassette.flows.recovery", "kassette.flows.split")
         if t.journal.batch != t.journal.keys.batch:  # a close whose slip may not be on paper
             t.paper.put(COPY | CLOSING, t.journal.batch_first - 1)
         _start_uplink(t)
@@ -299,7 +299,7 @@ async def _serve(t, key):
             await t.reader.release()
         except Fault as fault:
             t.reader_trouble = fault.code
-    drop("kassette.flows.desk", "kassette.flows.close", "kassette.flows.recovery")
+    drop("kassette.flows.desk", "kassette.flows.close", "kassette.flows.recovery", "kassette.flows.split")
 
 
 async def _flow(t, key):

@@ -66,8 +66,8 @@ PARTS = {
     ),
     "kassette.terminal": ("kassette.net.uplink", "kassette.app", "kassette.flows.sale"),
 }
-# What only a terminal with a stripe reader loads: borrowed names are for the others first.
-_WITH_STRIPE = (
+# What only a terminal with a stripe reader loads, or a split sale: borrowed names are for the others first.
+_SELDOM = (
     "kassette.parts",
     "kassette.drivers.stripe",
     "kassette.drivers.stripe_uart",
@@ -90,6 +90,7 @@ _WITH_STRIPE = (
     "kassette.codec.account",
     "kassette.codec.pinblock",
     "kassette.codec.dukpt",
+    "kassette.flows.split",
 )
 _EXPORTS = (("%s.board", "Board"), ("kassette.app", "main"))  # what that main.py asks for
 
@@ -199,7 +200,7 @@ def linked(board: str, edit: Edit = _unchanged) -> Linked:
         {name: str(path.relative_to(ROOT)) for name, path in found.items()},
         [_dotted(name) for name in loaded],
         LENT,
-        _WITH_STRIPE,
+        _SELDOM,
     )
     cached.parent.mkdir(parents=True, exist_ok=True)
     partial = cached.with_suffix(".%d" % os.getpid())
@@ -210,7 +211,7 @@ def linked(board: str, edit: Edit = _unchanged) -> Linked:
 
 def _key(stripped: dict[str, str], parts: dict[str, list[str]], loaded: Iterable[str]) -> str:
     """What the linked sources depend on: the sources, the parts, the linker itself."""
-    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, loaded, _WITH_STRIPE)).encode())
+    digest = hashlib.sha256(repr((sorted(stripped.items()), parts, _EXPORTS, loaded, _SELDOM)).encode())
     for path in sorted(pathlib.Path(link_package.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

@@ -15,7 +15,7 @@ from kassette_host.journal import ChainError, Entry, ImageReader, Verifier, carr
 
 _FIELDS = {
     records.INTENT: "slip attempt amount currency uid card class level flags key_version balance card_sequence newest expiry "
-    "issuer operator policy",
+    "issuer operator policy whole first_slip",
     records.COMMITTED: "intent slip balance card_sequence tmc tmv",
     records.NOT_DEBITED: "intent slip reason late",
     records.UNRESOLVED: "intent slip reason",
@@ -165,6 +165,10 @@ def _replay_intent(entry: Entry, shown: dict) -> Iterator[Step]:
             clock(shown["time"]),
         ),
     )  # fmt: skip
+    if shown["whole"]:
+        of = ", the first one is slip %d" % shown["first_slip"] if shown["first_slip"] else ""
+        holds = 0 < shown["amount"] < shown["whole"]
+        yield Step(serial, "a part of %s, split over two media%s" % (money(shown["whole"]), of), holds)
     try:
         _, _, _, _, sequence, _, after, _, _ = card_record.unpack_record(bytes.fromhex(shown["newest"]))
         told = sequence == shown["card_sequence"] and after == shown["balance"]

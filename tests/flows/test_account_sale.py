@@ -63,9 +63,9 @@ def test_question_and_record_bear_the_same_id_and_say_the_same():
     assert (asked.terminal, asked.journal_id, asked.currency) == (0x4B530001, 1, 156)
     assert (asked.slip, asked.amount) == (intent[1], intent[3]) == (1, 850)
     assert intent[5] == account.NO_UID and intent[6] == 4569 and intent[13] == asked.part
-    token, entry, sequence, told_mode, flags, contact, counter = account.unpack_part(asked.part)
+    token, entry, sequence, told_mode, flags, contact, counter, whole = account.unpack_part(asked.part)
     assert token == account.token(KEY, bytearray([c - 48 for c in NUMBER]))
-    assert (entry, sequence, told_mode, flags, contact, counter) == (account.STRIPE, 1, 1, 0, NOW - 60, 0)
+    assert (entry, sequence, told_mode, flags, contact, counter, whole) == (account.STRIPE, 1, 1, 0, NOW - 60, 0, 0)
     assert intent[14] == account.end_of_month(b"3112") and asked.ksn == bytes(12) and asked.block == bytes(16)
 
 
@@ -345,6 +345,7 @@ def test_power_cut_around_every_record():
 
 def test_short_says_what_is_missing():
     t = AccountCounter(lambda asked: [answer(asked, 303, balance=100)])
+    t.declined = (5,)  # to split the sale
     try:
         asyncio.run(t.clock.run(account_sale.charge(t, 850, bytearray(DIGITS), account.STRIPE)))
         raise AssertionError("sold")

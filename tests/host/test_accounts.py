@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 
 from kassette.codec import authorise as codec
 from kassette.codec import records
-from kassette_host.backoffice import checks, ledger, mismatch, rules, views
+from kassette_host.backoffice import checks, decode, ledger, mismatch, rules, views
 from kassette_host.backoffice.intake import Refused
 from kassette_host.backoffice.schema import accounts, intents, mismatches, slips
 
@@ -41,6 +41,46 @@ def test_a_sale_is_set_aside_when_approved_and_taken_when_the_record_comes(offic
     with office.store.reading() as db:
         (slip,) = views.slip_list(db)
         assert slip["outcome"] == "committed" and slip["card_label"].endswith("4569") and slip["account"] == account
+
+
+def test_the_parts_of_a_split_sale_are_asked_for_set_aside_and_booked_apart(office):
+    office.open(_NUMBER, 1_200)
+    office.open(_OTHER, 5_000)
+    till = office.tills[0]
+    serial, slip = till.intend_on(_NUMBER, 2_000)
+    decision, left, *_ = office.ask(till, till.question(_NUMBER, 2_000, serial, slip))
+    assert (decision, left) == (codec.SHORT, 1_200)
+    till.decline(serial, slip, decision)
+    for number, amount, link in ((_NUMBER, left, (2_000, 0)), (_OTHER, 800, (2_000, 2))):
+        serial, slip = till.intend_on(number, amount, link=link)
+        assert office.ask(till, till.question(number, amount, serial, slip, whole=link[0]))[0] == codec.APPROVED
+        till.commit(serial, slip)
+    office.send()
+    terms = office.terms()
+    assert (terms.accounts, terms.authorised, terms.takings) == (4_200, 0, 2_000) and kinds(office) == []
+    with office.store.reading() as db:
+        detail = views.slip_detail(db, till.number, JOURNAL, 3)
+        assert [(part["slip"], part["amount"]) for part in detail["parts"]] == [(2, 1_200), (3, 800)]
+    told = [decode.facts(kind, payload) for _, kind, payload, _ in till.journal.entries if kind == records.INTENT]
+    assert [(one["amount"], one.get("part_of"), one.get("first_part")) for one in told] == [
+        (2_000, None, None),
+        (1_200, 2_000, None),
+        (800, 2_000, "slip 2"),
+    ]
+
+
+def test_the_rest_of_a_split_sale_may_be_sold_offline_and_an_overdraft_is_borne_as_ever(office):
+    office.open(_NUMBER, 1_200)
+    account = office.open(_OTHER, 500)
+    till = office.tills[0]
+    serial, slip = till.intend_on(_NUMBER, 1_200, link=(2_000, 0))
+    assert office.ask(till, till.question(_NUMBER, 1_200, serial, slip, whole=2_000))[0] == codec.APPROVED
+    till.commit(serial, slip)
+    serial, slip = till.intend_on(_OTHER, 800, link=(2_000, slip))
+    till.commit(serial, slip, 502)
+    office.send()
+    assert balance(office, account) == 0 and office.terms().takings == 2_000
+    assert kinds(office) == [mismatch.OVERDRAWN]
 
 
 def test_an_approved_sale_that_did_not_take_place_goes_back(office):

@@ -32,6 +32,15 @@ def test_a_pin_is_wanted_above_a_limit_and_locks_after_three_wrong_ones(office):
     assert office.sell(till, _NUMBER, 5_001, pin="135790") == codec.APPROVED
 
 
+def test_a_pin_is_wanted_by_the_whole_amount_of_a_split_sale(office):
+    office.open(_NUMBER, 10_000, pin="2468")
+    till = office.tills[0]
+    for whole, pin, decision in ((5_000, "", 0), (5_001, "", codec.PIN_NEEDED), (5_001, "2468", 0)):
+        serial, slip = till.intend_on(_NUMBER, 2_000, link=(whole, 0))
+        asked = till.question(_NUMBER, 2_000, serial, slip, pin, whole=whole)
+        assert office.ask(till, asked)[0] == decision
+
+
 def test_a_repeated_question_costs_no_try(office):
     office.open(_NUMBER, 100_000, pin="2468")
     till = office.tills[0]

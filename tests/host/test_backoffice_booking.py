@@ -25,7 +25,7 @@ from sqlalchemy import func, insert, select
 
 from kassette.codec import records
 from kassette.codec.card_record import pack_record
-from kassette_host.backoffice import booking, checks, evidence, ledger, mismatch, orders, register, rules
+from kassette_host.backoffice import booking, checks, evidence, ledger, mismatch, orders, register, rules, views
 from kassette_host.backoffice.card_record import parse
 from kassette_host.backoffice.schema import card_records, intents, mismatches, posting_sets, slips
 from kassette_host.backoffice.store import Store
@@ -111,6 +111,52 @@ def test_a_sale_moves_the_amount_from_the_card_to_the_till():
     _assert_terms(office, balances=98_750, takings=1250, suspense=0, write_offs=0)
     assert office.outcome(sale) == "committed"
     office.assert_clean()
+
+
+def test_the_parts_of_a_split_sale_are_sales_that_name_each_other():
+    office = Office(cards=2, tills=1)
+    till = office.tills[0]
+    first = till.sell(office.cards[0], 1_200, link=(2_000, 0))
+    refused = till.sell(office.cards[1], 800, REFUSED, (2_000, 1))
+    till.sell(office.cards[1], 800, link=(2_000, 1))
+    till.sell(office.cards[1], 300)
+    office.send_all()
+    _assert_terms(office, balances=200_000 - 2_300, takings=2_300)
+    office.assert_clean()
+    with office.store.reading() as db:
+        told = [(row["slip"], row["amount"], row["whole"], row["first_slip"]) for row in views.slip_list(db)]
+        assert told == [(4, 300, 0, 0), (3, 800, 2_000, 1), (2, 800, 2_000, 1), (1, 1_200, 2_000, 0)]
+        for slip in (first.slip, refused.slip, 3):
+            parts = views.slip_detail(db, till.number, _JOURNAL, slip)["parts"]
+            assert [tuple(part.values()) for part in parts] == [
+                (1, 1_200, "committed"),
+                (2, 800, "not_debited"),
+                (3, 800, "committed"),
+            ]
+        assert views.slip_detail(db, till.number, _JOURNAL, 4)["parts"] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "text"),
+    [
+        ((1_200, OK, 2_000), (700, 2_000, 1), "add up"),
+        ((1_200, OK, 2_000), (800, 2_001, 1), "first part is not slip 1"),
+        ((1_200, OK, 0), (800, 2_000, 1), "first part is not slip 1"),
+        ((1_200, OK, 2_000), (800, 2_000, 7), "first part is not slip 7"),
+        ((1_200, REFUSED, 2_000), (800, 2_000, 1), "was not paid"),
+        ((1_200, OK, 1_200), (800, 0, 0), "not less than its amount"),
+    ],
+)
+def test_parts_that_do_not_fit_are_listed_and_booked(first, rest, text):
+    office = Office(cards=2, tills=1)
+    till = office.tills[0]
+    till.sell(office.cards[0], first[0], first[1], (first[2], 0))
+    till.sell(office.cards[1], rest[0], OK, rest[1:])
+    office.send_all()
+    with office.store.reading() as db:
+        (told,) = db.scalars(select(mismatches.c.text))
+    assert text in told and office.kinds() == [mismatch.RECORD]
+    _assert_terms(office, takings=rest[0] + first[0] * (first[1] == OK))
 
 
 def test_an_intent_alone_books_nothing():
@@ -504,7 +550,7 @@ _ON_CARD = st.one_of(
 _FIELDS = {
     records.INTENT: (
         *(_U32, _U32, _U16, _I32, _U16, _UID, _U32, _U8, _U8, _U8, _U8, _I32, _U32),
-        *(_ON_CARD, _U32, _U16, _U16, _U16),
+        *(_ON_CARD, _U32, _U16, _U16, _U16, _I32, _U32),
     ),
     records.COMMITTED: (_U32, _U32, _U32, _I32, _U32, _U32, st.just(b"")),
     records.NOT_DEBITED: (_U32, _U32, _U32, _U16, _U8),

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from kassette_host.backoffice import checks, keystore, orders, register
 from kassette_host.backoffice.accounts import OFFLINE_MINOR
 from kassette_host.backoffice.issuing import CEILING_MINOR, CardDenied, Issuer
-from kassette_host.backoffice.schema import accounts, cards, credit_orders, layout, mismatches
+from kassette_host.backoffice.schema import accounts, cards, credit_orders, layout, mismatches, slips
 from kassette_host.backoffice.store import Store, StoreError
 from kassette_host.cards.ev1_client import CardError
 from kassette_host.cards.personalise import credit, read_card
@@ -315,11 +315,16 @@ def test_a_database_of_a_newer_layout_is_refused(tmp_path):
         Store(path, lambda: _NOW)
 
 
-def test_books_from_before_the_limits_offline_are_brought_up_to_date(tmp_path):
+def test_books_from_before_the_limits_offline_and_split_sales_are_brought_up_to_date(tmp_path):
     path = tmp_path / "books.sqlite"
     Store(path, lambda: _NOW, synchronous="OFF").close()
     old = sqlite3.connect(path)
     old.execute("ALTER TABLE accounts DROP COLUMN offline_limit")
+    for table in ("intents", "slips"):
+        old.execute("ALTER TABLE %s DROP COLUMN whole" % table)
+        old.execute("ALTER TABLE %s DROP COLUMN first_slip" % table)
+    slip = "terminal, journal_id, slip, outcome, amount, card, intent, time, clock_trusted, changed_at"
+    old.execute("INSERT INTO slips (%s) VALUES (1, 1, 1, 'committed', 850, 1, 1, 0, 1, 0)" % slip)
     old.execute("UPDATE layout SET version = 4")
     fields = "lookup, sealed, last4, state, replaced_by, sequence, expiry, balance, floor, day_limit"
     values = "'x', '', 1, 'active', '', 1, 2, 0, 0, 0"
@@ -330,4 +335,5 @@ def test_books_from_before_the_limits_offline_are_brought_up_to_date(tmp_path):
     store = Store(path, lambda: _NOW, synchronous="OFF")
     with store.reading() as db:
         assert db.scalar(select(accounts.c.offline_limit)) == OFFLINE_MINOR
+        assert db.execute(select(slips.c.whole, slips.c.first_slip)).all() == [(0, 0)], "an old sale was not split"
     store.close()

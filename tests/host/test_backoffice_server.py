@@ -507,6 +507,26 @@ def test_a_sale_on_an_account_from_the_question_to_the_books(tmp_path):
     shop.office.close()
 
 
+def test_the_parts_of_a_split_sale_stand_together_on_the_pages(tmp_path):
+    shop = Shop(tmp_path)
+    shop.till.sell(shop.card, 1_200, link=(2_000, 0))
+    shop.till.sell(shop.card, 800, link=(2_000, 1))
+    shop.till.sell(shop.card, 300)
+    assert shop.post(body(shop.till, raw_slots(shop.till)))[0] == 200
+    page = " ".join(shop.get("/office/slips")[1].decode().split())
+    place = "/office/slips/%08X/%d" % (_TERMINAL, _JOURNAL)
+    assert page.count("of 20.00") == 2 and "of 20.00, first part<" in page
+    assert 'of 20.00, part of slip <a href="%s/1">1</a>' % place in page
+    for slip, amount in ((1, "12.00"), (2, "8.00")):
+        page = " ".join(shop.get("%s/%d" % (place, slip))[1].decode().split())
+        assert "20.00 split over two media" in page and "part of</dt><dd>20.00" in page
+        assert all('%s/%d">%d</a> %s' % (place, other, other, of) in page for other, of in ((1, "12.00"), (2, "8.00")))
+        told = json.loads(shop.get("/api/slips/%08X/%d/%d" % (_TERMINAL, _JOURNAL, slip))[1])
+        assert (told["whole"], told["first_slip"], len(told["parts"])) == (2_000, slip - 1, 2), amount
+    assert "split" not in shop.get(place + "/3")[1].decode()
+    shop.office.close()
+
+
 def test_a_question_that_is_none_is_refused(tmp_path):
     shop = Shop(tmp_path)
     till = AccountTill(_TERMINAL, shop.till.journal, shop.office.keys, _JOURNAL)

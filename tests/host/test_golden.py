@@ -21,6 +21,8 @@ REPORT = BUILD / "golden"
 TEXTS = texts.load()[0]
 # (amount, second number, third) as a flow would give them
 _NUMBERS = {
+    5: (1200, 800),
+    6: (1200, 800),
     14: (1250, 8750),
     16: (8750, 61234),
     21: (1250, 17),
@@ -32,10 +34,35 @@ _NUMBERS = {
     38: (12550, b"****"),
     39: (1250, 4565),
     311: (2,),
+    809: (1200, 17, 800),
 }
 _NUMBERS |= {34: (12,)}
 _NUMBERS |= {19: (17,), 20: (17,), 23: (17,), 303: (350,), 305: (50000,), 507: (503,), 2: (12,), 3: (5,), 4: (3,)}
 _SALE = (1795415109, 17, 1, 1250, 156, b"", 61234, 0, 0, 0, 1, 10000)
+_FIRST = (*_SALE[:3], 1200, *_SALE[4:11], 1200, 7, b"", 0, 1, 0, 1, 2000, 0)
+_REST = (_SALE[0], 18, 1, 800, *_SALE[4:12], 7, b"", 0, 1, 0, 1, 2000, 17)
+_LONG_REST = (
+    0xFFFFFFF0,
+    4294967295,
+    255,
+    9999998,
+    156,
+    b"",
+    1,
+    0,
+    0,
+    0,
+    1,
+    2147483647,
+    7,
+    b"",
+    0,
+    1,
+    0,
+    1,
+    9999999,
+    4294967294,
+)
 _FORGOTTEN = (1795415109, 17, 0, None, 0, b"", None, 0, 0, 0, 0, None)
 _CLOSE = (1795415109, 6, 1, 60, 123456, 0, 0, 65, 142, bytes(16), 2, b"")
 _LONG = (0xFFFFFFF0, 4294967295, 255, 9999999, 156, b"", 4294967295, 0, 0, 0, 1, 2147483647)
@@ -77,6 +104,11 @@ def _slips():
         ("abandoned", ABANDONED, TRUTH | UNTRUSTED),
     ):
         yield name, lambda s, o=outcome, m=marks: s.sale(_SALE, 131, o, m)
+    yield "first part", lambda s: s.sale(_FIRST, 131, COMMITTED)
+    yield "first part unknown", lambda s: s.sale(_FIRST, 131, UNRESOLVED, TRUTH)
+    yield "rest", lambda s: s.sale(_REST, 133, COMMITTED)
+    yield "rest not charged", lambda s: s.sale(_REST, 133, NOT_DEBITED, TRUTH)
+    yield "rest, largest numbers", lambda s: s.sale(_LONG_REST, 4294967295, COMMITTED)
     yield "largest numbers", lambda s: s.sale(_LONG, 4294967295, COMMITTED)
     yield "day total", lambda s: s.total(Day, 1795415109)
     yield "close of day", lambda s: s.closing(_CLOSE, 550, 142, bytes(range(0, 160, 10)), 0)

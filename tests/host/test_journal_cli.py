@@ -74,7 +74,7 @@ def shop():
     return flash, journal
 
 
-def proper_intent(slip, attempt, amount=250):
+def proper_intent(slip, attempt, amount=250, link=(0, 0)):
     """An intent whose card record agrees with the balance and sequence that were read."""
     newest = card_record.pack_record(1, TERMINAL, JOURNAL_ID, 1, 10, 100, 5000, NOON, b"tag..")
     values = (
@@ -96,6 +96,7 @@ def proper_intent(slip, attempt, amount=250):
         1,
         7,
         1,
+        *link,
     )
     return payload(INTENT, *values)
 
@@ -207,6 +208,28 @@ def test_replay_executes_a_slip_again(run):
     done = run("replay", "a.bin", 5)
     assert "abandoned and debited: 2.50 is owed back" in done.output
     assert run("replay", "a.bin", 99).exit_code == 2
+
+
+def test_a_part_of_a_split_sale_is_told(run):
+    flash, journal = fresh()
+    serial = journal.append(INTENT, proper_intent(1, 1, link=(1_000, 0)))
+    journal.append(COMMITTED, committed(serial, 1))
+    serial = journal.append(INTENT, proper_intent(2, 1, amount=750, link=(1_000, 1)))
+    journal.append(COMMITTED, payload(COMMITTED, NOON, serial, 2, 4250, 11, 0, b""))
+    serial = journal.append(INTENT, proper_intent(3, 1, link=(250, 0)))
+    files = [("a.bin", image_of(flash))]
+    shown = [json.loads(line) for line in run("dump", "a.bin", "--json", files=files).output.splitlines()]
+    assert [(one["whole"], one["first_slip"]) for one in shown if one["kind"] == "intent"] == [
+        (1_000, 0),
+        (1_000, 1),
+        (250, 0),
+    ]
+    assert "a part of 10.00, split over two media  holds" in run("replay", "a.bin", 1).output
+    done = run("replay", "a.bin", 2)
+    assert (
+        done.exit_code == 0 and "a part of 10.00, split over two media, the first one is slip 1  holds" in done.output
+    )
+    assert "a part of 2.50, split over two media  DOES NOT HOLD" in run("replay", "a.bin", 3).output
 
 
 def test_replay_finds_what_does_not_hold(run):

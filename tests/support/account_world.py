@@ -29,18 +29,18 @@ class AccountTill(Till):
         self._pins = 0
         self.contact = START
 
-    def part(self, number, entry=account_codec.STRIPE, sequence=1, flags=0):
+    def part(self, number, entry=account_codec.STRIPE, sequence=1, flags=0, whole=0):
         name = account_codec.token(self._token_key, bytearray(map(int, number)))
-        return account_codec.pack_part(name, entry, sequence, account_codec.ONLINE, flags, self.contact)
+        return account_codec.pack_part(name, entry, sequence, account_codec.ONLINE, flags, self.contact, 0, whole)
 
-    def intend_on(self, number, amount, slip=None, currency=CURRENCY, **part):
+    def intend_on(self, number, amount, slip=None, currency=CURRENCY, link=(0, 0), **part):
         """An INTENT on an account; the next slip unless one is given. (serial, slip)"""
         if slip is None:
             self.slips += 1
             slip = self.slips
         last4 = int(number[-4:])
-        medium = (account_codec.NO_UID, last4, 0, 0, 0, 0, 0, 0, self.part(number, **part))
-        return self.write(records.INTENT, slip, 1, amount, currency, *medium, EXPIRY, 1, 0, 1), slip
+        medium = (account_codec.NO_UID, last4, 0, 0, 0, 0, 0, 0, self.part(number, whole=link[0], **part))
+        return self.write(records.INTENT, slip, 1, amount, currency, *medium, EXPIRY, 1, 0, 1, *link), slip
 
     def commit(self, serial, slip, reason=0):
         self.write(records.COMMITTED, serial, slip, 0, 0, reason, b"")

@@ -226,7 +226,7 @@ def bench_capacity(sectors):
     try:
         while True:
             slip += 1
-            values = (_TIME, slip, 1, 250, 156, b"1234567", 1, 0, 0, 0, 1, 5000, 1, b"", _TIME, 1, 0, 1)
+            values = (_TIME, slip, 1, 250, 156, b"1234567", 1, 0, 0, 0, 1, 5000, 1, b"", _TIME, 1, 0, 1, 0, 0)
             records.pack(records.INTENT, intent, *values)
             serial = journal.append(records.INTENT, intent)
             records.pack(records.COMMITTED, outcome, _TIME, serial, slip, 4750, 2, 0, b"")

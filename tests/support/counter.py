@@ -128,6 +128,7 @@ class FakeUi:
 
     def show(self, code, *numbers):
         self._counter.effects.append(code)
+        self._counter.shown[code] = numbers
 
     def beep(self, kind):
         self._counter.effects.append("beep %d" % kind)
@@ -151,7 +152,8 @@ class FakeUi:
 
     async def ask_ok(self, code, *numbers):
         self._counter.effects.append(code)
-        if not self._counter.is_agreed:
+        self._counter.shown[code] = numbers
+        if not self._counter.is_agreed or code in self._counter.declined:
             raise Cancelled(802)
 
     async def ask(self, code, wanted, *numbers):
@@ -246,6 +248,7 @@ class Counter:
 
     def __init__(self, flash=None):
         self.effects = []
+        self.shown = {}  # code of a screen -> the numbers that it showed last
         self.clock = VirtualClock()
         self.wall = Wall()
         self.settings = Settings()
@@ -275,6 +278,7 @@ class Counter:
         self.choices = []
         self.amount = 850
         self.is_agreed = True
+        self.declined = ()  # questions that are answered with no
         self.steps = 0
         self.cut_at = 0
 

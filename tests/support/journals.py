@@ -80,6 +80,8 @@ def intent(slip, amount=250, attempt=1, time=NOON, sequence=10, uid=b"\x04UID123
         1,
         7,
         2,
+        0,
+        0,
     )
 
 

@@ -93,15 +93,17 @@ class Till:
         self.newest = self.journal.append(kind, payload)
         return self.newest
 
-    def intend(self, card: Card, amount: int, slip: int, attempt: int = 1, currency: int = CURRENCY) -> int:
+    def intend(
+        self, card: Card, amount: int, slip: int, attempt: int = 1, currency: int = CURRENCY, link=(0, 0)
+    ) -> int:
         header = (card.uid, card.number, 0, 0, 0, 1, card.balance, card.sequence, card.newest)
-        return self.write(records.INTENT, slip, attempt, amount, currency, *header, START + 10**8, 1, 0, 1)
+        return self.write(records.INTENT, slip, attempt, amount, currency, *header, START + 10**8, 1, 0, 1, *link)
 
-    def sell(self, card: Card, amount: int, fate: str = OK) -> Sale:
+    def sell(self, card: Card, amount: int, fate: str = OK, link=(0, 0)) -> Sale:
         """One sale; a card that was seen before settles what this till left open with it."""
         self.look(card)
         self.slips += 1
-        serial = self.intend(card, amount, self.slips)
+        serial = self.intend(card, amount, self.slips, link=link)
         sale = Sale(card, amount, serial, self.slips, fate in _DEBITED)
         if sale.is_debited:
             card.debit(self.number, self.journal_id, serial, amount, self.journal.tag)

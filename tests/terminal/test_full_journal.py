@@ -30,7 +30,7 @@ def full_to_the_last(root, card):
     while Twin.free(twin) > _LEFT + 1:
         assert twin.append(records.CONFIG, note)
     card_values = card.uid, 1, 0, 0, 0, 1, OPENING_MINOR, 0, bytes(32), 0xFFFFFFFF, 1
-    assert twin.append(records.INTENT, payload(records.INTENT, 1, 1, AMOUNT, 156, *card_values, 0, 1))
+    assert twin.append(records.INTENT, payload(records.INTENT, 1, 1, AMOUNT, 156, *card_values, 0, 1, 0, 0))
     return twin.image
 
 

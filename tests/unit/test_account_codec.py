@@ -37,9 +37,9 @@ def test_the_number_is_left_to_the_caller_to_wipe():
 
 
 def test_the_part_of_an_intent():
-    part = account.pack_part(b"t" * 16, account.KEYED, 0, account.OFFLINE, account.WITH_PIN, 1_790_000_000, 77)
+    part = account.pack_part(b"t" * 16, account.KEYED, 0, account.OFFLINE, account.WITH_PIN, 1_790_000_000, 77, 2_000)
     assert len(part) == 32
-    assert account.unpack_part(part) == (b"t" * 16, account.KEYED, 0, account.OFFLINE, 1, 1_790_000_000, 77)
+    assert account.unpack_part(part) == (b"t" * 16, account.KEYED, 0, account.OFFLINE, 1, 1_790_000_000, 77, 2_000)
 
 
 def answer(**changes):

@@ -4,7 +4,7 @@ from kassette.codec import records
 
 TIME = 1_790_000_000
 SAMPLES = {
-    records.INTENT: (5, 1, 250, 156, b"\x04UID123", 81, 1, 2, 3, 4, -50, 10, bytes(range(32)), TIME, 1, 7, 2),
+    records.INTENT: (5, 1, 250, 156, b"\x04UID123", 81, 1, 2, 3, 4, -50, 10, bytes(range(32)), TIME, 1, 7, 2, 2_000, 4),
     records.COMMITTED: (9, 5, 4750, 11, 12, b"12345678"),
     records.NOT_DEBITED: (9, 5, 303, 1),
     records.UNRESOLVED: (9, 5, 207),

@@ -11,9 +11,9 @@ NAMES = {
     48: "Thanks", 50: "LA TE", 51: "CO PY", 52: "PA ID", 53: "NOT CHARGED", 54: "UNK NOWN", 55: "Tap again", 56: "GI VEN",
     57: "ABAN DONED", 58: "FO UND", 59: "Pay once", 60: "DAY TOTAL", 61: "Sales", 62: "Takings", 63: "Open", 64: "In doubt",
     67: "Last slip", 70: "POWER CUT", 71: "CLOSE OFDAY", 72: "Close no", 73: "Received", 74: "Not sent", 75: "Head",
-    76: "Signed", 999: "BUG",
+    76: "Signed", 77: "PA RT", 78: "Whole", 79: "Left", 80: "First", 999: "BUG",
 }  # fmt: skip
-INTENT = (1795415109, 17, 1, 1250, 156, b"\x04abcdef", 61234, 0, 0, 0, 1, 10000, 5, b"", 0, 1, 0, 1)
+INTENT = (1795415109, 17, 1, 1250, 156, b"\x04abcdef", 61234, 0, 0, 0, 1, 10000, 5, b"", 0, 1, 0, 1, 0, 0)
 LARGE = b"\x1d!\x11\x1c!\x0c"
 SMALL = b"\x1d!\x00\x1c!\x00"
 
@@ -48,6 +48,35 @@ def lines(out):
 
 def sale(outcome=COMMITTED, marks=0, intent=INTENT, settings=Shop):
     return lines(slip(settings).sale(intent, 131, outcome, marks))
+
+
+def part(amount, whole, first, outcome):
+    """The lines about money of a part's slip."""
+    intent = INTENT[:3] + (amount,) + INTENT[4:18] + (whole, first)
+    return sale(outcome, 0, intent)[8:-2]
+
+
+def test_the_parts_of_a_split_sale():
+    """Of what whole amount it is a part, and what is still to pay after it."""
+    for first, outcome, left in (
+        (0, COMMITTED, b"8.00"),
+        (0, LATE_COMMIT, b"8.00"),
+        (0, UNRESOLVED, b"8.00"),
+        (0, GIVEN, b"8.00"),
+        (0, NOT_DEBITED, b"20.00"),
+        (0, ABANDONED, b"20.00"),
+        (17, COMMITTED, b"0.00"),
+        (17, UNRESOLVED, b"0.00"),
+        (17, NOT_DEBITED, b"8.00"),
+        (17, ABANDONED, b"8.00"),
+    ):
+        told = part(800 if first else 1_200, 2_000, first, outcome)
+        if not first and outcome == COMMITTED:  # nowhere called paid
+            assert told[1] == b"Whole \xa3\xa420.00" and told[-2:] == [b"PA", b"RT"] and b"ID" not in told
+        else:
+            assert told[1:4] == [b"PA", b"RT", b"Whole \xa3\xa420.00"]
+        assert b"Left \xa3\xa4" + left in told
+        assert (b"First 17" in told) == (first == 17)
 
 
 def test_a_sale():

@@ -4,7 +4,8 @@ An INTENT of an account has a UID of seven zero bytes. Then, of what it has for 
 the expiry the stripe's (0: keyed), class, level, flags, key version, balance and card sequence are zero, and where the newest
 card record would be stand 32 bytes:
 
-    token 16, entry u8, stripe sequence u8, mode u8, flags u8, last contact u32, counter of the PIN's key u32, 0 u32
+    token 16, entry u8, stripe sequence u8, mode u8, flags u8, last contact u32, counter of the PIN's key u32, whole amount i32 of
+    a sale that this is a part of (0: not split)
 
 A COMMITTED has the balance that the back office told (0: it did not), card sequence 0, and for the transaction counter why the
 sale was decided here: the code of what kept the back office from it, 0 when it approved.
@@ -24,7 +25,7 @@ ONLINE = 1  # mode
 DEGRADED = 2
 OFFLINE = 3
 WITH_PIN = 1  # flags
-_PART = const("<16sBBBBIII")
+_PART = const("<16sBBBBIIi")
 _DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
@@ -54,11 +55,13 @@ def end_of_month(digits) -> int:
     return days * 86400
 
 
-def pack_part(name, entry: int, sequence: int, mode: int, flags: int, contact: int, pin_counter: int = 0) -> bytes:
+def pack_part(
+    name, entry: int, sequence: int, mode: int, flags: int, contact: int, counter: int = 0, whole: int = 0
+) -> bytes:
     """The 32 bytes. `name`: the token; `contact`: when the back office was heard last, u32 seconds, 0 never."""
-    return pack(_PART, name, entry, sequence, mode, flags, contact, pin_counter, 0)
+    return pack(_PART, name, entry, sequence, mode, flags, contact, counter, whole)
 
 
 def unpack_part(part) -> tuple:
-    """(token, entry, stripe sequence, mode, flags, last contact, counter of the PIN's key)."""
-    return unpack(_PART, part)[:7]
+    """(token, entry, stripe sequence, mode, flags, last contact, counter of the PIN's key, whole amount)."""
+    return unpack(_PART, part)

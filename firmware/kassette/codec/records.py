@@ -42,8 +42,9 @@ CARRIED_LEN = const(13)
 CARRIED_MOST = const(3)  # in the record itself; as many more in a CONTINUATION before it
 
 # time, slip, attempt, amount, currency, uid, card number, class, level, flags, key version, balance, card sequence,
-# newest card record, expiry, issuer, operator, policy version
-_INTENT = const("<IIHiH7sIBBBBiI32sIHHH")
+# newest card record, expiry, issuer, operator, policy version, and of a sale that is split over two media, else 0: the whole
+# amount, and in its second part the slip of the first
+_INTENT = const("<IIHiH7sIBBBBiI32sIHHHiI")
 # time, serial of the intent, slip, balance after, card sequence, TMC, TMV (EV2 and later, else zero)
 _COMMITTED = const("<IIIiII8s")
 # time, serial of the intent, slip, reason (an error code), 1 when it was found later than at the counter

@@ -26,10 +26,11 @@ _READ_MS = const(3000)
 _DAY_S = const(86400)
 
 
-async def charge(t, amount, digits, entry):
+async def charge(t, amount, digits, entry, link=(0, 0)):
     """Charge the account whose stripe has the 28 `digits` (ASCII), or whose number are the first 17; the caller wipes them.
 
-    `entry`: account.STRIPE or KEYED. Raises FlowEnd or Fault when nothing was taken; the journal says why.
+    `entry`: account.STRIPE or KEYED. Returns what was taken, and `link`, as `flows.sale.charge`. Raises FlowEnd or Fault when
+    nothing was taken; the journal says why.
     """
     expiry = sequence = 0
     if entry == account.STRIPE:
@@ -44,19 +45,30 @@ async def charge(t, amount, digits, entry):
     try:
         token = account.token(t.settings.token_key, number)
         slip = t.till.next_slip
-        wants_pin = offline.needs_pin(amount, entry == account.KEYED)
-        for attempt in range(1, _ATTEMPTS + 1):
+        wants_pin = offline.needs_pin(link[0] or amount, entry == account.KEYED)
+        attempt = 0
+        while True:
+            attempt += 1
             ksn, block = await _ask_pin(t, amount, number) if wants_pin and t.kept.parts.is_open(t) else (b"", b"")
             flags = account.WITH_PIN if ksn else 0
             counter = int.from_bytes(ksn[8:], "big")
             t.ui.show(_ASKING, amount)
-            part = account.pack_part(token, entry, sequence, t.kept.mode[0], flags, contact, counter)
-            serial = _intend(t, slip, attempt, amount, last4, expiry, part)  # 1. on flash before anybody is asked
+            part = account.pack_part(token, entry, sequence, t.kept.mode[0], flags, contact, counter, link[0])
+            serial = _intend(t, slip, attempt, amount, last4, expiry, part, link)  # 1. on flash before anybody is asked
             try:
                 # 2. the back office, or the rule
                 balance, reason = await _decide(t, serial, slip, amount, part, ksn, block, sales, day)
                 break
             except FlowEnd as end:
+                if end.code == _E_SHORT:
+                    from kassette.flows import split
+
+                    whole = amount
+                    amount = await split.offer(t, whole, whole - end.argument, link)
+                    link = (whole, 0)
+                    slip = t.till.next_slip  # asked anew, as another sale
+                    attempt = 0
+                    continue
                 if end.code not in (authorise.PIN_NEEDED, authorise.PIN_WRONG) or attempt == _ATTEMPTS:
                     raise
                 t.ui.show(end.code, end.argument)
@@ -68,11 +80,14 @@ async def charge(t, amount, digits, entry):
     outcome = book.append(t, records.COMMITTED, serial, slip, balance, 0, reason, b"")  # 3. it exists from here on
     if reason:
         account_past.add(sales, t.wall.now(), token, amount)
-        t.ui.show(_PAID_OFFLINE, amount, last4)
-    else:
-        t.ui.show(_PAID, amount, balance)
+    if link[1] or not link[0]:  # a first part is not called paid
+        if reason:
+            t.ui.show(_PAID_OFFLINE, amount, last4)
+        else:
+            t.ui.show(_PAID, amount, balance)
     t.ui.beep(0)
     t.paper.put(SALE, outcome)
+    return amount
 
 
 async def _ask_pin(t, amount, number):
@@ -97,10 +112,10 @@ def _past(t):
     return contact, sales, day
 
 
-def _intend(t, slip, attempt, amount, last4, expiry, part):
+def _intend(t, slip, attempt, amount, last4, expiry, part, link):
     settings = t.settings
     card = (account.NO_UID, last4, 0, 0, 0, 0, 0, 0, part, expiry, settings.issuer)
-    return book.append(t, records.INTENT, slip, attempt, amount, settings.currency, *card, 0, offline.VERSION)
+    return book.append(t, records.INTENT, slip, attempt, amount, settings.currency, *card, 0, offline.VERSION, *link)
 
 
 async def _decide(t, serial, slip, amount, part, ksn, block, sales, day):
@@ -124,11 +139,12 @@ async def _decide(t, serial, slip, amount, part, ksn, block, sales, day):
         if decision != authorise.HOST_SILENT:
             book.reject(t, serial, slip, decision)
             raise FlowEnd(decision, max(amount - balance, 0) if decision == _E_SHORT else left)
-    token, entry, _, mode, _, contact, _ = account.unpack_part(part)
+    token, entry, _, mode, _, contact, _, whole = account.unpack_part(part)
     now = t.wall.now()
     try:
         name = account_past.name_of(token)
         share = offline.share(now - contact, mode) if entry == account.STRIPE else 0  # a number alone is no card
+        offline.check_whole(whole, share)
         offline.check(amount, share, name, sales, now, contact, day, t.settings.allowance_minor)
     except FlowEnd as end:
         book.reject(t, serial, slip, end.code)

@@ -18,8 +18,10 @@ def append(t, kind, *values):
     return t.journal.append(kind if t.wall.is_trusted else kind | _UNTRUSTED, t.payload)
 
 
-def intend(t, slip, attempt, amount):
+def intend(t, slip, attempt, amount, link):
     """The intent to debit the open card; nothing has been sent to it yet. Returns (serial, record for the card).
+
+    `link`: of a part of a split sale the whole amount and the slip of the first part (0: this is it); else (0, 0).
 
     Raises Fault 401 when the journal has no room for the intent and all that may follow from it.
     """
@@ -45,6 +47,7 @@ def intend(t, slip, attempt, amount):
         card.issuer,
         0,
         limits.VERSION,
+        *link,
     )
     record = card_record.pack_record(
         _DEBIT if t.wall.is_trusted else _DEBIT | _UNTRUSTED,

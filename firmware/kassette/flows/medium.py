@@ -28,8 +28,10 @@ _SWIPED = const(1)  # as account.STRIPE
 _KEYED = const(2)  # as account.KEYED
 
 
-async def take(t, amount):
-    """Wait for one medium and charge it; what is no card of ours is said and waited out.
+async def take(t, amount, link=(0, 0)):
+    """Wait for one medium and charge it: what was taken, and `link`, as `flows.sale.charge`.
+
+    What is no card of ours is said and waited out.
 
     Raises Cancelled (802 the cancel key, 113 nothing within a minute), and as `flows.sale.charge` and
     `flows.account_sale.charge` do.
@@ -66,10 +68,10 @@ async def take(t, amount):
         await t.clock.sleep_ms(1)  # the task that watched the heads ends, and lets go of them
         t.kept.drop("kassette.drivers.stripe", "kassette.flows.stripe", "kassette.policy.stripes")
         if not entry:
-            return await charge(t, amount, _TAP_OR_SWIPE)
+            return await charge(t, amount, link, _TAP_OR_SWIPE)
         from kassette.flows import account_sale
 
-        await account_sale.charge(t, amount, digits, entry)
+        return await account_sale.charge(t, amount, digits, entry, link)
     finally:
         wipe(digits)
 

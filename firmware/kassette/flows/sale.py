@@ -24,39 +24,53 @@ _ATTEMPTS = const(5)
 async def sale(t, take=None):
     """Ask for the amount, charge one card, hand out the slip. Raises FlowEnd or Fault with no doubt left behind.
 
-    `take(t, amount)` charges instead of `charge` where there are other media than chip cards.
+    `take` charges instead of `charge` where there are other media than chip cards.
     """
     amount = await t.ui.ask_amount(t.settings.amount_limit_minor)  # 1. people agree before any card is read
     limits.check_amount(amount, t.settings.amount_limit_minor)
     await t.ui.ask_ok(_CONFIRM, amount)
-    await (take or charge)(t, amount)
+    take = take or charge
+    paid = await take(t, amount)
+    if paid < amount:
+        from kassette.flows import split
+
+        await split.rest(t, take, amount, paid)
 
 
-async def charge(t, amount, prompt=_TAP):
-    """Debit exactly one card by `amount`; the attempts at one sale share its slip number. `prompt` asks for the card.
+async def charge(t, amount, link=(0, 0), prompt=_TAP):
+    """Debit exactly one card; the attempts at one sale share its slip number. `prompt` asks for the card.
 
+    Returns what was debited: `amount`, or less when people agreed to split the sale. `link` is that of `book.intend`.
     Raises FlowEnd or Fault when nothing was taken, whether or not an attempt stands in the journal.
     """
     card = t.purse
-    slip = 0
-    for attempt in range(1, _ATTEMPTS + 1):
+    slip = attempt = 0
+    while attempt < _ATTEMPTS:
         print_settled(
             t, await present(t, prompt, amount)
         )  # 2. exactly one card in the field, its older open sales settled
         limits.check_card(card.flags, card.card_class, card.expiry, t.wall.now())  # 3. state, expiry, class, balance
-        limits.check_balance(card.balance, amount)
+        if amount > card.balance:
+            from kassette.flows import split  # seldom needed
+
+            whole = amount
+            amount = await split.offer(t, whole, card.balance, link)
+            link = (whole, 0)
+            continue  # the card may be gone by now
+        attempt += 1
         slip = slip or t.till.next_slip
         t.ui.beep(
             _CLICK
         )  # the card is found: a screen drawn now would keep it in the field for longer than the sale does
-        serial, record = book.intend(t, slip, attempt, amount)  # 4. on flash before the card is touched
+        serial, record = book.intend(t, slip, attempt, amount, link)  # 4. on flash before the card is touched
         balance = card.balance - amount
         outcome = await _debit(t, serial, slip, record, amount)  # 5. committed, not, or unresolved; 6. journalled
         if outcome:
-            t.ui.show(_PAID, amount, balance)  # 7. screen and beep, then the slip, then the upload
+            if link[1] or not link[0]:  # a first part is not called paid
+                t.ui.show(_PAID, amount, balance)  # 7. screen and beep, then the slip, then the upload
             t.ui.beep(0)
             t.paper.put(SALE, outcome)
-            return
+            return amount
         prompt = _E_LOST
     raise CardLost(_E_LOST)
 

@@ -38,7 +38,7 @@ def make(t, slip, marks, serial):
         told = _told_by(kind, values)
     else:
         if told[5] == _NO_UID:
-            told = told[:11] + (_account_before(kind, values, told[3]),)
+            told = told[:11] + (_account_before(kind, values, told[3]),) + told[12:]
     return slip.sale(told, intent, kind, marks)
 
 

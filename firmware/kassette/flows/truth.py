@@ -28,8 +28,6 @@ async def report(t):
         t.ui.show(_POWER_CUT, slip)
         await t.ui.pause(_READ_MS)
     undecided = [attempt for attempt in till.unresolved if not attempt[_IS_DECIDED]]
-    if not undecided:
-        await _tell_last_slip(t)
     for attempt in undecided:
         if not till.find(attempt[0]):
             continue  # the card of the one before has proven this one too
@@ -44,10 +42,14 @@ async def report(t):
         except Cancelled as end:
             t.ui.show(end.code, end.argument)
             await t.ui.pause(_READ_MS)
+    await _tell_last_slip(t, undecided)
 
 
-async def _tell_last_slip(t):
-    """What the newest attempt came to: a sale before it is not what the cut interrupted."""
+async def _tell_last_slip(t, is_told):
+    """What the newest attempt came to, unless that `is_told`: a sale before it is not what the cut interrupted.
+
+    And when it was a part of a split sale: that the other part is not paid.
+    """
     ends = {}  # serial of the intent -> the screen for what was recorded of it last
     serial = t.journal.next_serial
     try:
@@ -66,11 +68,17 @@ async def _tell_last_slip(t):
                 ends.setdefault(records.unpack(kind, t.payload)[1], code)
     except Fault:
         return  # none that can be read any more
-    time, slip, _, amount = records.unpack(records.INTENT, t.payload)[:4]
+    values = records.unpack(records.INTENT, t.payload)
+    time, slip, _, amount = values[:4]
     code = ends.get(serial, _LAST_SALE)
-    if code in (_LAST_SALE, _FOUND_NOT_CHARGED):
-        _, _, _, hour, minute, _ = civil(time, t.settings.utc_offset_min)
-        t.ui.show(code, amount, slip, 60 * hour + minute)
-    else:
-        t.ui.show(code, slip)
-    await t.ui.pause(_READ_MS)
+    if not is_told:
+        if code in (_LAST_SALE, _FOUND_NOT_CHARGED):
+            _, _, _, hour, minute, _ = civil(time, t.settings.utc_offset_min)
+            t.ui.show(code, amount, slip, 60 * hour + minute)
+        else:
+            t.ui.show(code, slip)
+        await t.ui.pause(_READ_MS)
+    if values[18]:
+        from kassette.flows import split  # seldom needed
+
+        await split.tell(t, values, code)

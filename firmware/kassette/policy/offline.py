@@ -64,6 +64,15 @@ def check(amount: int, percent: int, name: int, sales: list, now: int, contact: 
         raise FlowEnd(_E_LIMIT, max(most, 0))
 
 
+def check_whole(whole: int, percent: int) -> None:
+    """Of a part of a split sale: the limit of one sale holds for its whole amount. Raises FlowEnd 314: nothing of it."""
+    if percent and whole > SALE_MINOR * percent // 100:
+        raise FlowEnd(_E_LIMIT, 0)
+
+
 def needs_pin(amount: int, is_keyed: bool) -> bool:
-    """Whether a PIN is asked for before the back office is: above SALE_MINOR, and always with a keyed number."""
+    """Whether a PIN is asked for before the back office is: above SALE_MINOR, and always with a keyed number.
+
+    `amount`: the whole one of a split sale.
+    """
     return is_keyed or amount > SALE_MINOR

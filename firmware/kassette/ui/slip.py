@@ -9,7 +9,7 @@ from micropython import const
 
 from kassette import money
 from kassette.codec import escpos
-from kassette.codec.records import COMMITTED, LATE_COMMIT, NOT_DEBITED
+from kassette.codec.records import ABANDONED, COMMITTED, LATE_COMMIT, NOT_DEBITED
 from kassette.wallclock import civil
 
 TYPE_CHECKING = False
@@ -48,6 +48,10 @@ _RECEIVED = const(73)
 _NOT_SENT = const(74)
 _HEAD = const(75)
 _SIGNED = const(76)
+_PART = const(77)
+_WHOLE = const(78)
+_LEFT = const(79)
+_FIRST = const(80)
 # words 52 to 58 by what ended the sale: a decision, else the kind of its record
 _OUTCOMES = b"\x00\x38\x39\x34\x35\x36\x00\x3a"
 _YUAN = b"\xa3\xa4"
@@ -69,6 +73,8 @@ class Slip:
         COPY, LATE, TRUTH, UNTRUSTED, added up. Amount, card and balance may be None: then they are not printed.
         """
         time, slip, _, amount, _, _, card = intent[:7]
+        whole, first = intent[18:] or (0, 0)
+        title = _PART if whole and not first and outcome == COMMITTED else _OUTCOMES[outcome]  # not called paid
         word = self._word
         out = bytearray()
         self._head(out, marks)
@@ -79,13 +85,22 @@ class Slip:
             self._row(out, _CARD, b"*%04d" % (card % 10000))
         escpos.rule(out)
         if amount is not None:
+            if whole:
+                if title != _PART:
+                    self._title(out, _PART)
+                self._row(out, _WHOLE, _yuan(whole))
             self._row(out, _SALE, _yuan(amount), 2)
         if outcome in (COMMITTED, LATE_COMMIT) and intent[11] is not None:
             self._row(out, _BALANCE, _yuan(intent[11] - amount))
+        if whole and amount is not None:
+            still = amount if outcome in (NOT_DEBITED, ABANDONED) else 0
+            self._row(out, _LEFT, _yuan(still if first else whole - amount + still))
+        if first:
+            self._row(out, _FIRST, b"%d" % first)
         escpos.rule(out)
-        self._title(out, _OUTCOMES[outcome])
+        self._title(out, title)
         if outcome not in (COMMITTED, LATE_COMMIT, NOT_DEBITED):
-            if _OUTCOMES[outcome] != _UNRESOLVED:
+            if title != _UNRESOLVED:
                 escpos.line(out, word(_UNRESOLVED), 1, True)
             out.append(10)
             if intent[5] != _NO_UID:

@@ -173,7 +173,7 @@ class Authoriser:
         failures = account.pin_failures
         if not decision and part.flags & account_codec.WITH_PIN:
             decision, failures = self._check_pin(books, asked, account)
-        elif not decision and account.pin_verifier and asked.amount > PIN_FREE_MINOR:
+        elif not decision and account.pin_verifier and max(asked.amount, part.whole) > PIN_FREE_MINOR:
             decision = codec.PIN_NEEDED
         if not decision and not account.at_host and account.balance - account.floor < asked.amount:
             decision = codec.SHORT

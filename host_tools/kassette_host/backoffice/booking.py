@@ -68,6 +68,7 @@ def _intent(books: Books, entry: Entry) -> None:
     if intent.currency != books.currency:
         text = "currency %d: nothing is booked" % intent.currency
         _report(books, mismatch.CURRENCY, entry, intent.slip, text, card)
+    _check_parts(books, entry, intent, card)
     facts = {
         "slip": intent.slip,
         "attempt": intent.attempt,
@@ -81,6 +82,8 @@ def _intent(books: Books, entry: Entry) -> None:
         "clock_trusted": entry.clock_trusted,
         "tag": entry.tag,
         "said": rules.OPEN,
+        "whole": intent.whole,
+        "first_slip": intent.first_slip,
     }
     told = settlement.find(books.db, entry.key)
     if intent.is_on_account and told is None:
@@ -95,6 +98,23 @@ def _intent(books: Books, entry: Entry) -> None:
         evidence.compare_told(books, entry.key)
     _newest_record(books, entry, intent, card)
     settlement.settle(books, entry.key)
+
+
+def _check_parts(books: Books, entry: Entry, intent: decode.Intent, card: int) -> None:
+    """Of a split sale: a part is less than the whole, and the second one what the first left, which was paid before."""
+    text = ""
+    if intent.first_slip:
+        first = settlement.shown(books.db, entry.terminal, entry.journal_id, intent.first_slip)
+        if first is None or first.first_slip or first.whole != intent.whole:
+            text = "the rest of a split sale whose first part is not slip %d" % intent.first_slip
+        elif first.amount + intent.amount != intent.whole:
+            text = "the parts of a split sale do not add up to its amount"
+        elif first.outcome not in (rules.COMMITTED, rules.OPEN, rules.UNRESOLVED):  # a card's proof may come later
+            text = "the rest of a split sale whose first part was not paid"
+    elif intent.whole and not 0 < intent.amount < intent.whole:
+        text = "a part of a split sale that is not less than its amount"
+    if text:
+        _report(books, mismatch.RECORD, entry, intent.slip, text, card)
 
 
 def _newest_record(books: Books, entry: Entry, intent: decode.Intent, card: int) -> None:

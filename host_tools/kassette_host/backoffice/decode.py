@@ -31,6 +31,8 @@ class Intent(NamedTuple):
     issuer: int
     operator: int
     policy: int
+    whole: int
+    first_slip: int
 
     @property
     def is_on_account(self) -> bool:
@@ -48,6 +50,7 @@ class AccountPart(NamedTuple):
     flags: int
     contact: int
     pin_counter: int
+    whole: int
 
 
 def account_part(part: bytes) -> AccountPart:
@@ -79,7 +82,14 @@ def _intent_facts(payload: bytes) -> dict[str, Any]:
     if it.is_on_account:
         return _account_facts(it)
     names = ("attempt", "amount", "currency", "balance", "sequence", "card_class", "key_version", "operator", "policy")
-    return {name: getattr(it, name) for name in names} | {"newest_on_card": _record_text(it.newest)}
+    told = {name: getattr(it, name) for name in names} | {"newest_on_card": _record_text(it.newest)}
+    return told | _split_facts(it)
+
+
+def _split_facts(it: Intent) -> dict[str, Any]:
+    if not it.whole:
+        return {}
+    return {"part_of": it.whole} | ({"first_part": "slip %d" % it.first_slip} if it.first_slip else {})
 
 
 def _account_facts(it: Intent) -> dict[str, Any]:
@@ -94,7 +104,7 @@ def _account_facts(it: Intent) -> dict[str, Any]:
         "last_contact": part.contact,
         "operator": it.operator,
         "policy": it.policy,
-    }
+    } | _split_facts(it)
 
 
 def _committed_facts(payload: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 5
+VERSION = 6
 STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, before the new tables are made
     1: (),
     2: (
@@ -32,6 +32,12 @@ STEPS: dict[int, tuple[str, ...]] = {  # what makes the next layout of one, befo
     ),
     3: ("ALTER TABLE accounts ADD COLUMN at_host BIGINT NOT NULL DEFAULT 0",),
     4: ("ALTER TABLE accounts ADD COLUMN offline_limit BIGINT NOT NULL DEFAULT 10000",),
+    5: (
+        "ALTER TABLE intents ADD COLUMN whole BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE intents ADD COLUMN first_slip BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE slips ADD COLUMN whole BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE slips ADD COLUMN first_slip BIGINT NOT NULL DEFAULT 0",
+    ),
 }
 
 metadata = MetaData()
@@ -169,6 +175,9 @@ intents = Table(
     _number("contact", server_default="0"),  # when its terminal had last heard of the back office
     _number("uncovered", server_default="0"),  # what the account could not pay; of it:
     _number("borne_by_merchant", server_default="0"),
+    # Of a part of a sale that is split over two media:
+    _number("whole", server_default="0"),  # what both parts come to; 0: not split
+    _number("first_slip", server_default="0"),  # of the second part: the slip of the first
     Index("intents_account", "account", "time"),
     Index("intents_slip", "terminal", "journal_id", "slip"),
     Index("intents_card", "card", "sequence_before"),
@@ -184,6 +193,8 @@ slips = Table(
     _number("card"),  # 0: paid from an account
     _number("account", server_default="0"),
     _number("intent"),  # serial of the attempt that decided the outcome
+    _number("whole", server_default="0"),
+    _number("first_slip", server_default="0"),
     _number("time"),
     Column("clock_trusted", Boolean, nullable=False),
     _number("changed_at"),

@@ -57,6 +57,8 @@ def add(books: Books, key: Key, **facts) -> None:
         "contact": 0,
         "uncovered": 0,
         "borne_by_merchant": 0,
+        "whole": 0,
+        "first_slip": 0,
     }
     books.db.execute(insert(intents), place(key) | unknown | facts)
 
@@ -81,6 +83,11 @@ def attempts_of(db: Connection, terminal: int, journal_id: int, slip: int) -> li
     return list(db.execute(_ATTEMPTS, {"terminal": terminal, "journal_id": journal_id, "slip": slip}))
 
 
+def shown(db: Connection, terminal: int, journal_id: int, slip: int) -> Row | None:
+    """A slip as the books show it now."""
+    return db.execute(_SHOWN, {"terminal": terminal, "journal_id": journal_id, "slip": slip}).first()
+
+
 def approved(db: Connection, key: Key) -> tuple[int, int] | None:
     """(account, amount) that the back office approved under this key; None when it did not."""
     found = db.execute(_APPROVED, place(key)).first()
@@ -102,6 +109,8 @@ def _show(books: Books, slip: int, decisive: Row, outcome: str) -> None:
         "card": decisive.card,
         "account": decisive.account,
         "intent": decisive.serial,
+        "whole": decisive.whole,
+        "first_slip": decisive.first_slip,
         "time": decisive.time,
         "clock_trusted": decisive.clock_trusted,
     }

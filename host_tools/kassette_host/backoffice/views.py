@@ -138,6 +138,8 @@ def _slip(row: Row) -> Values:
         "account": row.account,
         "card_label": label(row.number if row.card else row.last4) if row.card or row.account else "unknown",
         "intent": row.intent,
+        "whole": row.whole,
+        "first_slip": row.first_slip,
         "time": row.time,
         "clock_trusted": row.clock_trusted,
     }
@@ -153,10 +155,22 @@ def slip_detail(db: Connection, terminal: int, journal_id: int, number: int) -> 
     attempts = settlement.attempts_of(db, terminal, journal_id, number)
     sources = [ledger.entry_source(terminal, journal_id, attempt.serial) for attempt in attempts]
     return _slip(row) | {
+        "parts": _parts(db, row),
         "attempts": [_attempt(attempt) for attempt in attempts],
         "records": _slip_records(db, terminal, journal_id, number),
         "postings": posting_list(db, sources),
     }
+
+
+def _parts(db: Connection, one: Row) -> list[Values]:
+    """The slips of a split sale in their order, each attempt at the rest has its own; none when `one` is not split."""
+    if not one.whole:
+        return []
+    row = slips.c
+    first = one.first_slip or one.slip
+    mine = (row.terminal == one.terminal, row.journal_id == one.journal_id)
+    query = select(slips).where(*mine, (row.slip == first) | (row.first_slip == first)).order_by(row.slip)
+    return [{name: getattr(part, name) for name in ("slip", "amount", "outcome")} for part in db.execute(query)]
 
 
 def _attempt(row: Row) -> Values:
