@@ -3,7 +3,7 @@
 import pytest
 from account_shop import CARD, ISSUER, NUMBER, OPENING, STRIPE_EXPIRY, AccountShop
 
-from kassette.codec import records
+from kassette.codec import account, records
 from kassette_host.backoffice.accounts import FROZEN
 from kassette_host.cards import stripe as card
 from kassette_host.sim.power import PowerCut
@@ -50,6 +50,42 @@ def test_one_prompt_for_chip_and_stripe_and_one_row_of_slips(make):
     told = [values[1] for kind, values in shop.journal() if kind == records.INTENT]
     assert told == [1, 2, 3]
     assert shop.booked() == [(1, "committed"), (3, "committed")]
+
+
+def test_two_chip_cards_at_once_are_said_and_one_of_them_pays(make):
+    shop = make()
+    first, second = shop.shop.cards[:2]
+    shop.ask(850)
+    shop.terminal.tap(first)
+    shop.terminal.tap(second)
+    shop.cashier.wait("TWO CARDS")
+    shop.terminal.run_ms(3_000)
+    assert not shop.cashier.sees("Paid")
+    shop.terminal.take(second)
+    shop.cashier.wait("Paid")
+    shop.terminal.take(first)
+    shop.settle()
+    told = [(kind, values[1]) for kind, values in shop.journal() if kind in (records.INTENT, records.COMMITTED)]
+    assert [kind for kind, _ in told] == [records.INTENT, records.COMMITTED]
+    assert shop.booked() == [] and shop.balance() == OPENING
+
+
+@pytest.mark.parametrize("delay_ms", [0, 150, 300, 450])
+def test_a_chip_card_and_a_stripe_at_once_are_one_sale(make, delay_ms):
+    """The card is laid down while the stripe goes through: one of the two pays, and the other nothing."""
+    shop = make()
+    chip = shop.shop.cards[0]
+    shop.ask(850)
+    shop.swipe()
+    shop.terminal.run_ms(delay_ms)
+    shop.terminal.tap(chip)
+    shop.cashier.wait("Paid")
+    shop.terminal.take(chip)
+    shop.settle()
+    told = [values[5] == account.NO_UID for kind, values in shop.journal() if kind == records.INTENT]
+    assert len(told) == 1 and [kind for kind, _ in shop.journal()].count(records.COMMITTED) == 1
+    assert shop.booked() == ([(1, "committed")] if told[0] else [])
+    assert shop.balance() == OPENING - 850 * told[0]
 
 
 def test_offline_by_the_rule_and_booked_when_the_line_is_back(make):

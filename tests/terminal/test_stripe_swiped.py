@@ -55,6 +55,14 @@ def test_what_is_no_card_of_ours(bench):
     swipe(bench, own(9), expect="NOT OUR STRIPE")
 
 
+def test_two_cards_in_the_slot_at_once(bench):
+    """What one head sees is of another card than what the other one sees; a terminal with one head sees one card."""
+    one, other = own(), card.tracks(card.digits(_ISSUER, 123457, "3112"))
+    is_seen = len(bench.terminal.slot.tracks) == 2
+    swipe(bench, {1: one[1], 2: other[2]}, expect="TWO CARDS" if is_seen else "The stripe is good")
+    swipe(bench, one)
+
+
 def test_what_cannot_be_read(bench):
     swipe(bench, own(), Hand(40, 40, stop=0.25), expect="STRIPE NOT READ")
     swipe(bench, own(), wear=Wear(erased=0.6, noise_hz=600), expect="STRIPE IS ERASED")
