@@ -8,7 +8,7 @@ from office import SILENCE, http
 
 from kassette.codec import account, records
 from kassette.errors import Fault
-from kassette.flows import account_past, account_sale, modes
+from kassette.flows import account_past, account_sale, modes, pin
 from kassette.policy import mode
 
 _DECIDED_HERE = 39
@@ -411,6 +411,37 @@ def test_the_pin_is_wiped_once_it_is_enciphered():
     t.keys = list("8642#")
     sell(t, 6_000)
     assert t.kept.parts.last == bytes(4)
+
+
+def test_the_buffers_of_pin_and_number_are_wiped_however_it_ends():
+    def broken(t, digits, number):
+        numbers.append(number)
+        raise Fault(703)
+
+    ask = pin._ask
+    for keys, ended, encipher in (("99*8642#", None, None), ("86**", 802, None), ("8642#", 703, broken)):
+        buffers, numbers = [], []
+        t = AccountCounter(pin_office("8642"))
+        t.keys = list(keys)
+        real = encipher or t.kept.parts.encipher_pin
+
+        async def noted(t, amount, buffer, buffers=buffers):
+            buffers.append(buffer)
+            return await ask(t, amount, buffer)
+
+        def enciphered(t, digits, number, real=real, numbers=numbers):
+            numbers.append(number)
+            assert any(digits) and any(number)
+            return real(t, digits, number)
+
+        t.kept.parts.encipher_pin = enciphered
+        pin._ask = noted
+        try:
+            assert sell(t, 6_000)[0] == ended
+        finally:
+            pin._ask = ask
+        assert len(buffers) == 1 and not any(buffers[0])
+        assert not any(any(number) for number in numbers)
 
 
 def test_star_clears_then_cancels_and_nothing_was_written():

@@ -6,7 +6,7 @@ from stripe_cards import own
 
 from kassette import parts
 from kassette.errors import Fault
-from kassette.flows import medium, stripe
+from kassette.flows import account_sale, medium, stripe
 
 _TAP = 12
 _TAP_OR_SWIPE = 35
@@ -123,3 +123,25 @@ def test_ports_that_can_not_be_had_are_the_same_fault():
             raise AssertionError("opened")
         except Fault as fault:
             assert fault.code == _DEAD
+
+
+def test_the_digits_are_wiped_when_the_sale_is_over_however_it_ends():
+    charge = account_sale.charge
+    for ended in (None, 314):
+        t = counter(None)
+        t.card = None
+        t.keys = ["#"] + list(own()[:17]) + ["#", "#"]
+        seen = []
+
+        async def noted(t, amount, digits, entry, seen=seen, ended=ended):
+            assert bytes(digits[:17]).decode() == own()[:17]
+            seen.append(digits)
+            if ended:
+                raise Fault(ended)
+
+        account_sale.charge = noted
+        try:
+            assert sell(t)[0] == ended
+        finally:
+            account_sale.charge = charge
+        assert len(seen) == 1 and not any(seen[0])

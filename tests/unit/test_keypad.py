@@ -218,6 +218,37 @@ def test_a_key_can_be_put_back_and_keys_forgotten():
     Bench().run(script)
 
 
+def test_keys_that_wait_leave_nothing_behind():
+    """They may be a PIN: they wait in one place that is overwritten, never in a string."""
+
+    async def script(b):
+        queue = b.keypad._queue
+        assert isinstance(queue, bytearray)
+        for taken in (True, False):
+            for key in "864297":
+                await b.hold(key)
+            assert any(queue)
+            if taken:
+                assert await b.pressed() == "864297"
+            else:
+                b.keypad.forget()
+            assert not any(queue) and b.keypad._queue is queue
+
+    Bench().run(script)
+
+
+def test_keys_that_are_put_back_before_a_full_queue():
+    async def script(b):
+        for key in "23456789":
+            await b.hold(key)
+        assert await b.keypad.key(0) == "2"
+        b.keypad.unread("2")
+        b.keypad.unread("1")
+        assert await b.pressed() == "12345678", "the last one has no room"
+
+    Bench().run(script)
+
+
 def test_stop_releases_every_row():
     async def script(b):
         b.keypad.stop()

@@ -6,6 +6,7 @@ With more than two keys down a matrix without diodes shows keys that nobody pres
 
 from micropython import const
 
+from kassette.compat import wipe
 from kassette.errors import Cancelled
 
 TYPE_CHECKING = False
@@ -25,7 +26,8 @@ class Keypad:
         self._edge = keys.edge
         self._clock = clock
         self._pressed = clock.signal()
-        self._queue = ""
+        self._queue = bytearray(_AHEAD)  # places in _NAMES; a string would leave parts of a PIN behind
+        self._count = 0
 
     def _drive(self, level: int) -> None:
         for row in self._rows:
@@ -77,8 +79,9 @@ class Keypad:
         while fresh > 1:
             fresh >>= 1
             i += 1
-        if len(self._queue) < _AHEAD:
-            self._queue += _NAMES[i]
+        if self._count < _AHEAD:
+            self._queue[self._count] = i
+            self._count += 1
         self._pressed.set()
 
     async def key(self, timeout_ms: int) -> str:
@@ -86,17 +89,25 @@ class Keypad:
 
         Raises Cancelled(802) when none came in `timeout_ms`.
         """
-        while not self._queue:
+        while not self._count:
             if not await self._pressed.wait(timeout_ms):
                 raise Cancelled(_E_CANCELLED)
-        key = self._queue[0]
-        self._queue = self._queue[1:]
+        queue = self._queue
+        key = _NAMES[queue[0]]
+        self._count -= 1
+        for i in range(self._count):
+            queue[i] = queue[i + 1]
+        queue[self._count] = 0
         return key
 
     def unread(self, key: str) -> None:
         """Put a key back: the next `key` returns it."""
-        self._queue = key + self._queue
+        self._count = min(self._count + 1, _AHEAD)
+        for i in range(self._count - 1, 0, -1):
+            self._queue[i] = self._queue[i - 1]
+        self._queue[0] = _NAMES.find(key)
 
     def forget(self) -> None:
         """Drop keys pressed ahead, before a question whose answer moves money."""
-        self._queue = ""
+        wipe(self._queue)
+        self._count = 0
