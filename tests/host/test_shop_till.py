@@ -9,6 +9,7 @@ import signal
 import pytest
 from shop_process import HANG_S, wait_for
 
+from kassette_host.backoffice.store import Store
 from kassette_host.shop.commands import Command
 from kassette_host.shop.site import OPENING_BALANCES, Lock, Plan, ShopError
 from kassette_host.shop.starts import STARTS, open_site
@@ -279,6 +280,26 @@ def test_more_money_and_new_cards_come_through_the_back_office(directory):
         counter.until(lambda p: card(p, 3)["on_reader"])
         assert counter.refused("top_up", card=3, amount=100) == "card-away"
         assert counter.refused("top_up", card=1, amount=1_000_000) == "card-full"
+
+
+def test_money_is_in_a_cards_file_before_the_books_have_it(directory, monkeypatch):
+    site = open_site(directory, "kept", Plan(terminal_port=0))
+    one = site.rack.find(5)
+    write = Store.write
+    seen = []
+
+    def spy(store, work):
+        told = json.loads((directory / "cards/000005.json").read_text())
+        seen.append(told["card"] == one.card.to_state())
+        return write(store, work)
+
+    monkeypatch.setattr(Store, "write", spy)
+    before = one.card.to_state()
+    site.top_up(one, 250)
+    assert len(seen) > 1 and all(seen) and one.card.to_state() != before  # whoever kills the shop now loses nothing
+    site.office.stop()
+    site.terminal.close()
+    site.close()
 
 
 def test_the_network_goes_down_falls_silent_and_comes_back(directory):

@@ -90,10 +90,18 @@ class Office:
         except AccountDenied as denied:
             raise Refusal("account-denied", "the back office refuses: %s" % denied)
 
-    def top_up(self, card: DesfireCard, card_id: int, amount_minor: int) -> None:
-        """Raises Refusal."""
+    def top_up(self, card: DesfireCard, card_id: int, amount_minor: int, keep: Callable[[], None]) -> None:
+        """`keep` is called when the card has acted, before its answer is heard. Raises Refusal."""
+        run = activate(card)
+
+        def transceive(command: bytes) -> bytes:
+            try:
+                return run(command)
+            finally:
+                keep()
+
         try:
-            self._office.issuer.top_up(activate(card), card_id, amount_minor)
+            self._office.issuer.top_up(transceive, card_id, amount_minor)
         except CardDenied as denied:
             raise Refusal("card-denied", "the back office refuses: %s" % denied)
         except CardError as error:

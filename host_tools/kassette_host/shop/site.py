@@ -194,10 +194,7 @@ class Site:
 
     def top_up(self, one: RackCard, amount_minor: int) -> None:
         """More money on a card that is in nobody's field. Raises Refusal."""
-        try:
-            self.office.top_up(one.card, one.id, amount_minor)
-        finally:
-            self.rack.save(one)
+        self.office.top_up(one.card, one.id, amount_minor, lambda: self.rack.save(one))
 
     # --- from day to day
 
