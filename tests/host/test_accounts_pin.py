@@ -32,6 +32,19 @@ def test_a_pin_is_wanted_above_a_limit_and_locks_after_three_wrong_ones(office):
     assert office.sell(till, _NUMBER, 5_001, pin="135790") == codec.APPROVED
 
 
+def test_a_keyed_number_wants_it_whatever_the_amount(office):
+    """The number is printed on the card: whoever has seen it could pay small amounts without end."""
+    office.open(_NUMBER, 10_000, pin="2468")
+    office.open(_OTHER, 10_000)
+    till = office.tills[0]
+    keyed = {"entry": account_codec.KEYED, "sequence": 0}
+    assert office.sell(till, _NUMBER, 1, **keyed) == codec.PIN_NEEDED
+    assert office.sell(till, _NUMBER, 1, **keyed | {"entry": 7}) == codec.PIN_NEEDED
+    assert office.sell(till, _NUMBER, 1, "1111", **keyed) == codec.PIN_WRONG
+    assert office.sell(till, _NUMBER, 1, "2468", **keyed) == codec.APPROVED
+    assert office.sell(till, _OTHER, 1, **keyed) == codec.APPROVED, "it has no PIN to ask for"
+
+
 def test_a_pin_is_wanted_by_the_whole_amount_of_a_split_sale(office):
     office.open(_NUMBER, 10_000, pin="2468")
     till = office.tills[0]

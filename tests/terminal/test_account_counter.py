@@ -171,6 +171,20 @@ def test_a_keyed_number(make):
     assert shop.ends() == {1: _APPROVED}
 
 
+def test_a_keyed_number_of_an_account_with_a_pin_is_not_paid_with_without_it(make):
+    shop = make(pin="8642")
+    shop.ask(100)
+    shop.terminal.press("#" + NUMBER + "#")
+    shop.cashier.wait("PIN for 1.00")
+    shop.terminal.press("#")
+    shop.cashier.wait("PIN IS NEEDED", "PIN NEEDED", "Paid")
+    assert not shop.cashier.sees("Paid")
+    shop.cashier.wait("PIN for 1.00")
+    shop.terminal.press("8642#")
+    shop.cashier.wait("Balance 299.00")
+    assert shop.booked() == [(1, "not_debited"), (1, "committed")]
+
+
 def test_what_can_not_be_read_is_asked_for_again(make):
     shop = make()
     shop.ask(1250)

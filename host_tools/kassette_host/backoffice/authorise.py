@@ -173,7 +173,7 @@ class Authoriser:
         failures = account.pin_failures
         if not decision and part.flags & account_codec.WITH_PIN:
             decision, failures = self._check_pin(books, asked, account)
-        elif not decision and account.pin_verifier and max(asked.amount, part.whole) > PIN_FREE_MINOR:
+        elif not decision and account.pin_verifier and _needs_pin(asked, part):
             decision = codec.PIN_NEEDED
         if not decision and not account.at_host and account.balance - account.floor < asked.amount:
             decision = codec.SHORT
@@ -216,6 +216,11 @@ class Authoriser:
         failures = account.pin_failures + 1
         accounts.record_pin(books, account.id, failures)
         return codec.PIN_LOCKED if failures >= accounts.PIN_TRIES else codec.PIN_WRONG, failures
+
+
+def _needs_pin(asked: Question, part: decode.AccountPart) -> bool:
+    """As the terminal asks for it; but here nobody presses # and goes on without. A number is printed on its card."""
+    return part.entry != account_codec.STRIPE or max(asked.amount, part.whole) > PIN_FREE_MINOR
 
 
 def _answered(books: Books, asked: Question) -> Row | None:
