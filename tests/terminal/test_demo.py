@@ -26,7 +26,7 @@ def play(seed):
 def test_a_morning_agrees_to_the_cent_and_is_the_same_when_played_again():
     first, morning, verdict, slips = play(1)
     assert verdict.differences == []
-    assert verdict.committed == plan.SALES
+    assert (verdict.committed, verdict.split) == (plan.SALES, plan.SPLITS)
     assert verdict.on_accounts == plan.STRIPES and plan.OUTAGES <= verdict.unasked < plan.STRIPES
     assert len(morning.cuts) == plan.POWER_CUTS
     assert slips >= plan.SALES - plan.POWER_CUTS
@@ -47,6 +47,9 @@ def test_another_seed_is_another_morning():
         stripes = [customer for customer in customers if customer.is_stripe]
         assert len(stripes) == plan.STRIPES and not any(customer.fault for customer in stripes)
         assert {customer.card for customer in stripes} == set(range(plan.ACCOUNTS))
+        splits = [customer for customer in customers if customer.short_card is not None]
+        assert [customer.is_stripe for customer in sorted(splits, key=lambda one: one.short_card)] == [False, True]
+        assert all(customer.amount > plan.SMALL_MINOR and not customer.fault for customer in splits)
 
 
 def test_a_cent_too_much_on_a_card_is_a_difference():
@@ -60,6 +63,31 @@ def test_a_cent_too_much_on_a_card_is_a_difference():
         card = shop.cards[3]
         credit(activate(card), card.uid, shop.keys.purse_masters, 1, 999, 1_800_000_000)
         assert any("a card holds" in line for line in reconcile(shop).differences)
+    finally:
+        shop.close()
+
+
+def test_a_rest_that_is_not_paid_is_a_difference():
+    from kassette_host.demo.reconcile import reconcile
+    from kassette_host.sim.cashier import OFFER, PART_TAKEN, TAP_OR_SWIPE, Cashier
+
+    shop = demo.DemoShop(1)
+    try:
+        terminal, cashier = shop.terminal, Cashier(shop.terminal)
+        terminal.power_on()
+        cashier.key_in(plan.SMALL_MINOR + 1)
+        cashier.wait(TAP_OR_SWIPE)
+        cashier.hold(shop.cards[-1])
+        cashier.wait(OFFER)
+        terminal.press("#")
+        cashier.wait(PART_TAKEN)
+        terminal.take(shop.cards[-1])
+        cashier.wait(TAP_OR_SWIPE)
+        terminal.press("*")
+        cashier.wait("NOT PAID: 0.01")
+        terminal.press("#")
+        terminal.run_until(lambda: demo.is_synchronous(shop))
+        assert reconcile(shop).differences == ["the sale that began with slip 1 is not paid by two parts"]
     finally:
         shop.close()
 

@@ -9,12 +9,11 @@ from kassette_host.backoffice import checks, views
 from kassette_host.backoffice.accounts import FROZEN, Terms
 from kassette_host.cards import stripe as card
 from kassette_host.sim.bench import card_balance
-from kassette_host.sim.cashier import CHARGED, DECIDE, PAID, TAP, TAP_SAME
+from kassette_host.sim.cashier import CHARGED, DECIDE, OFFER, PAID, TAP, TAP_SAME
+from kassette_host.sim.cashier import PART_TAKEN as TAKEN
 from kassette_host.sim.power import PowerCut
 
 _COMMIT = 8  # the exchange of a sale after which the outcome may be unknown
-OFFER = "# take"
-TAKEN = "Next card: "
 NOT_PAID = "NOT PAID: "
 SHORT = "SHORT BY "
 LAST_SALE = "Last sale: charged"

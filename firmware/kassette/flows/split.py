@@ -44,7 +44,7 @@ async def offer(t, amount, balance, link):
 async def rest(t, take, whole, paid):
     """The first part, `paid` of `whole`, is in the journal: have `take` charge another medium with the rest.
 
-    When that comes to nothing, says so and waits for a key. Raises Cancelled when the cashier gave the goods without
+    When that comes to nothing, says so until # is pressed. Raises Cancelled when the cashier gave the goods without
     knowing how the rest ended; Fault when it could not be recorded.
     """
     first = t.till.next_slip - 1

@@ -73,9 +73,10 @@ def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) ->
         console.print("The slips are pictures in %s" % folder)
     finally:
         shop.close()
-    expected = verdict.committed == plan.SALES and len(morning.cuts) == plan.POWER_CUTS
+    counted = (verdict.committed, verdict.split, len(morning.cuts))
+    expected = counted == (plan.SALES, plan.SPLITS, plan.POWER_CUTS)
     if not expected:
-        verdict.differences.append("%d sales and %d cuts" % (verdict.committed, len(morning.cuts)))
+        verdict.differences.append("%d sales, %d of them split, and %d cuts" % counted)
     for line in verdict.differences:
         print("DIFFERENCE: " + line)
     if not verdict.differences:
@@ -88,9 +89,10 @@ def run_demo(seed: int, trace: TextIO | None, slips: str | None, quiet: bool) ->
 
 def _summary(shop: DemoShop, morning: Morning, verdict: Verdict, took_s: float) -> str:
     assert shop.terminal
-    text = "%d sales paid, %d of them on accounts (%d by the offline rule), %d power cuts, %d slips on paper, takings ￥%s, "
-    return (text + "%.1f s; trace %s") % (
+    text = "%d sales paid, %d of them split over two media, %d on accounts (%d by the offline rule), %d power cuts, "
+    return (text + "%d slips on paper, takings ￥%s, %.1f s; trace %s") % (
         verdict.committed,
+        verdict.split,
         verdict.on_accounts,
         verdict.unasked,
         len(morning.cuts),

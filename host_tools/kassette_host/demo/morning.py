@@ -13,7 +13,9 @@ from kassette_host.sim.cashier import (
     IDLE,
     LOST,
     NOT_CHARGED,
+    OFFER,
     PAID,
+    PART_TAKEN,
     TAP_OR_SWIPE,
     TAP_SAME,
     Cashier,
@@ -80,7 +82,7 @@ class Morning:
         extra = 0
         while self.paid < plan.SALES or self._cuts_due:
             extra += 1
-            self._serve(Customer(extra % len(self.cards), 3000 + extra, pause_ms=5000))
+            self._serve(Customer(extra % plan.CARDS, 3000 + extra, pause_ms=5000))
         self._for_later()
 
     def _for_later(self) -> None:
@@ -114,8 +116,7 @@ class Morning:
 
     def _sell_on_account(self, customer: Customer) -> bool:
         """One swipe, as steady as a hand is. False: nobody could be asked and the rule forbids it, a chip card has to do."""
-        self.cashier.key_in(customer.amount)
-        self.cashier.wait(TAP_OR_SWIPE)
+        self._to_the_prompt(customer)
         self.terminal.run_ms(_REACH_MS)
         speed, end = self._hands.uniform(20, 90), self._hands.uniform(20, 90)
         hand = Hand(speed, end, 0.05, is_backward=self._hands.random() < 0.5)
@@ -125,11 +126,38 @@ class Morning:
         if seen == PAID:
             seen = "offline rule" if self.cashier.sees(_PAID_OFFLINE) else "approved"
         self._row.happened.append(seen.lower())
+        if seen in _FORBIDDEN and customer.short_card is not None:  # the terminal asks for the rest once more
+            self._pay_rest(self.cards[customer.card])
+            return True
         return seen not in _FORBIDDEN
+
+    def _to_the_prompt(self, customer: Customer) -> None:
+        """The amount is agreed to; of a split sale the first part is paid, and the prompt asks for the rest."""
+        self.cashier.key_in(customer.amount)
+        if customer.fault == plan.CUT:
+            self.terminal.plug.cut_after(customer.event)
+        self.cashier.wait(TAP_OR_SWIPE)
+        if customer.short_card is not None:
+            card = self.cards[customer.short_card]
+            self.cashier.hold(card)
+            self.cashier.wait(OFFER)
+            self.terminal.press("#")
+            self.cashier.wait(PART_TAKEN)
+            self.terminal.take(card)
+            self._row.happened.append("split")
+            self.cashier.wait(TAP_OR_SWIPE)
+
+    def _pay_rest(self, card) -> None:
+        self.cashier.wait(TAP_OR_SWIPE)
+        self.cashier.hold(card)
+        self.cashier.wait(PAID)
+        self.terminal.take(card)
 
     def _sell_on_card(self, customer: Customer) -> None:
         card = self.cards[customer.card]
-        if self._cuts_due and not customer.fault:  # one that was to hit an earlier sale and came too late for it
+        if (
+            self._cuts_due and not customer.fault and customer.short_card is None
+        ):  # one that was to hit an earlier sale and came too late for it
             self._cuts_due -= 1
             customer.fault, customer.event = plan.CUT, customer.event % plan.EVENTS_BEFORE_PAID + 1
         is_paid = False
@@ -147,10 +175,7 @@ class Morning:
 
     def _sell(self, card, customer: Customer) -> bool | None:
         """True paid, False not, None left open."""
-        self.cashier.key_in(customer.amount)
-        if customer.fault == plan.CUT:
-            self.terminal.plug.cut_after(customer.event)
-        self.cashier.wait(TAP_OR_SWIPE)
+        self._to_the_prompt(customer)
         if customer.fault in (plan.RETAP, plan.LATER):
             self._row.happened.append(customer.fault)
             faults = self.terminal.reader.faults

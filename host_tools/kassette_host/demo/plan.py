@@ -10,6 +10,8 @@ OUTAGES = 3
 PAPER_OUTS = 2
 STRIPES = 12  # of the sales, on accounts
 ACCOUNTS = 3
+SPLITS = 2  # of the sales: a card with SMALL_MINOR pays so much, another one or a stripe the rest
+SMALL_MINOR = 300
 RETAPPED = 3
 LEFT_FOR_LATER = 3
 EVENTS_OF_A_SALE = 1250  # about so many events lie between the confirmed amount and the end of its slip
@@ -29,6 +31,7 @@ class Customer:
     card: int
     amount: int
     is_stripe: bool = False
+    short_card: int | None = None  # the how many-th chip card pays first, and has too little
     fault: str = NO_FAULT
     event: int = 0  # of a power cut: at which event from the confirmed amount
     is_after: bool = False  # of a torn tap: the card has committed, or has not seen the command
@@ -54,6 +57,7 @@ def morning(seed: int) -> list[Customer]:
     _spans(rng, customers, OUTAGES, "network", lambda: rng.choice(("down", "stalled")), "up")
     _spans(rng, customers, PAPER_OUTS, "paper", lambda: "out", "in")
     _choose_stripes(rng, customers)
+    _choose_splits(rng, customers)
     return customers
 
 
@@ -72,6 +76,20 @@ def _choose_stripes(rng: random.Random, customers: list[Customer]) -> None:
     for n, i in enumerate(sorted(chosen | set(rng.sample(free, STRIPES - len(chosen))))):
         customers[i].is_stripe = True
         customers[i].card = n % ACCOUNTS
+
+
+def _choose_splits(rng: random.Random, customers: list[Customer]) -> None:
+    """While the network is up, of those to whom nothing happens: one with a chip card, and one with a stripe."""
+    amounts = {customer.amount for customer in customers}
+    found: dict[bool, list[Customer]] = {False: [], True: []}
+    state = ""
+    for customer in customers:
+        state = customer.network or state
+        rest = customer.amount - SMALL_MINOR
+        if state in ("", "up") and not customer.fault and rest > 0 and rest not in amounts:
+            found[customer.is_stripe].append(customer)
+    for n in range(SPLITS):
+        rng.choice(found[n % 2 == 1]).short_card = CARDS + n
 
 
 def _spans(rng: random.Random, customers: list[Customer], count: int, what: str, begin, end: str) -> None:

@@ -16,9 +16,13 @@ from kassette_host.virtual.desfire import activate
 
 @dataclass
 class Verdict:
-    """`differences` is empty when all agree; amounts in minor units. `unasked`: sales that the offline rule decided."""
+    """`differences` is empty when all agree; amounts in minor units.
+
+    `committed`: sales, a split one once; `unasked`: those that the offline rule decided.
+    """
 
     committed: int = 0
+    split: int = 0
     on_accounts: int = 0
     unasked: int = 0
     takings: int = 0
@@ -41,21 +45,24 @@ def _journal_says(shop: DemoShop, verdict: Verdict) -> tuple[dict[bytes, int], s
     intents = {}
     debits: dict[bytes, int] = {}
     paid: set[int] = set()
+    parts: dict[int, list[int]] = {}  # slip of a first part -> the whole, less what is paid
     for entry in shop.entries():
         if entry.kind == records.INTENT:
             values = records.unpack(records.INTENT, entry.payload)
             is_account = values[5] == account.NO_UID
             medium = account.unpack_part(values[13])[0] if is_account else values[5]
-            intents[entry.serial] = (values[1], values[3], bytes(medium))
+            intents[entry.serial] = (values[1], values[3], bytes(medium), *values[18:])
             verdict.slips[values[1]] = "open"
         elif entry.kind in _ENDS:
             values = records.unpack(entry.kind, entry.payload)
-            slip, amount, medium = intents[values[1]]
+            slip, amount, medium, whole, first = intents[values[1]]
             verdict.slips[slip] = _ENDS[entry.kind]
             if _ENDS[entry.kind] == "paid":
                 if slip in paid:
                     verdict.differences.append("slip %d is paid twice in the journal" % slip)
                 paid.add(slip)
+                if whole:
+                    parts.setdefault(first or slip, [whole]).append(-amount)
                 debits[medium] = debits.get(medium, 0) + amount
                 if len(medium) == _TOKEN_LEN:
                     verdict.on_accounts += 1
@@ -65,7 +72,11 @@ def _journal_says(shop: DemoShop, verdict: Verdict) -> tuple[dict[bytes, int], s
     for slip, end in verdict.slips.items():
         if end == "open":
             verdict.differences.append("slip %d has no outcome in the journal" % slip)
-    verdict.committed = len(paid)
+    for slip, amounts in parts.items():
+        if sum(amounts) or len(amounts) != 3:
+            verdict.differences.append("the sale that began with slip %d is not paid by two parts" % slip)
+    verdict.split = len(parts)
+    verdict.committed = len(paid) - sum(len(amounts) - 2 for amounts in parts.values())
     return debits, paid
 
 
@@ -76,9 +87,9 @@ _ENDS = {records.COMMITTED: "paid", records.LATE_COMMIT: "paid", records.NOT_DEB
 def _compare_cards(shop: DemoShop, debits: dict[bytes, int], verdict: Verdict) -> None:
     with shop.store.reading() as db:
         known = {card: -amount for card, amount in ledger.balances(db, CARD).items()}
-    for card, card_id in zip(shop.cards, shop.card_ids):
+    for card, card_id, opening in zip(shop.cards, shop.card_ids, shop.openings):
         contents = read_card(activate(card), card.uid, shop.keys.purse_masters)
-        expected = OPENING_MINOR - debits.get(card.uid, 0)
+        expected = opening - debits.get(card.uid, 0)
         if contents.balance != expected:
             verdict.differences.append("a card holds %d, the journal says %d" % (contents.balance, expected))
         if contents.balance != known.get(card_id):

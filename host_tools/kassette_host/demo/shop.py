@@ -1,4 +1,7 @@
-"""The morning's shop: back office, terminal, eight chip cards, three accounts with stripes. Its keys are kept, and public."""
+"""The morning's shop: back office, terminal, eight chip cards and two with little on them, three accounts with stripes.
+
+Its keys are kept, and public.
+"""
 
 import pathlib
 import shutil
@@ -12,7 +15,7 @@ from kassette_host.backoffice.keystore import KEY_VERSION
 from kassette_host.backoffice.numbers import token_key
 from kassette_host.backoffice.office import BackOffice, Config
 from kassette_host.cards import stripe
-from kassette_host.demo.plan import ACCOUNTS, CARDS
+from kassette_host.demo.plan import ACCOUNTS, CARDS, SMALL_MINOR, SPLITS
 from kassette_host.provision import TerminalShare, terminal_share
 from kassette_host.sim import bench, wire
 from kassette_host.sim.machine import VirtualTerminal
@@ -61,9 +64,10 @@ class DemoShop:
         self.terminal, draw = self._install(seed, ("127.0.0.1", ports.terminals), trace)
         if heads:
             self.terminal.fit_stripe_reader(*heads)
-        self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(CARDS)]
+        self.openings = [OPENING_MINOR] * CARDS + [SMALL_MINOR] * SPLITS  # of each card
+        self.cards = [DesfireCard(b"\x04" + bytes([0xA0 + n]) + draw(5), draw) for n in range(len(self.openings))]
         issue = self.office.issuer.issue_card
-        self.card_ids = [issue(activate(card), card.uid, OPENING_MINOR) for card in self.cards]
+        self.card_ids = [issue(activate(card), card.uid, minor) for card, minor in zip(self.cards, self.openings)]
         self._open_accounts()
         self._keep_keys()
 

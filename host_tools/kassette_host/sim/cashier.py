@@ -19,6 +19,8 @@ DECIDE = "1 goods given"
 CHARGED = "Found: was charged"
 NOT_CHARGED = "Found: not charged"
 LOST = "CARD LEFT TOO EARLY"
+OFFER = "# take"  # of a sale that is to be split
+PART_TAKEN = "Next card: "
 
 PAID_SALE, NO_SALE, OPEN_SALE = "paid", "not paid", "open"
 _REACH_MS = 400  # from the prompt to the card at the reader
