@@ -133,7 +133,7 @@ def test_the_digits_are_wiped_when_the_sale_is_over_however_it_ends():
         t.keys = ["#"] + list(own()[:17]) + ["#", "#"]
         seen = []
 
-        async def noted(t, amount, digits, entry, seen=seen, ended=ended):
+        async def noted(t, amount, digits, entry, link, seen=seen, ended=ended):
             assert bytes(digits[:17]).decode() == own()[:17]
             seen.append(digits)
             if ended:
