@@ -221,6 +221,61 @@ def test_provisioned_with_nothing_it_sells_nothing_before_an_answer_grants_it():
     assert sell(t, 300)[0] is None
 
 
+def refused_then_offline(decision):
+    """What a terminal says when the line goes right after a refusal, and once more after a restart."""
+    t = AccountCounter(lambda asked: [answer(asked, decision, balance=0)])
+    assert sell(t)[0] == decision
+    t.uplink.stream = None
+    told = [sell(t, 300)[0]]
+    again = AccountCounter(never, t.flash)
+    again.uplink.contact = 0
+    again.uplink.stream = None
+    return told + [sell(again, 300)[0]]
+
+
+def test_what_the_back_office_refused_is_not_sold_on_when_the_line_is_pulled():
+    for decision in (301, 302, 305, 308, 309, 312):
+        assert refused_then_offline(decision) == [316, 316], decision
+    for decision in (303, 313):
+        assert refused_then_offline(decision) == [None, None], "that says nothing of the card"
+
+
+def test_another_card_and_a_later_approval_are_not_touched_by_a_refusal():
+    decisions = [301, 0, 301, 0]
+    t = AccountCounter(lambda asked: [answer(asked, decisions.pop(0))])
+    assert sell(t)[0] == 301 and sell(t)[0] is None  # it was let go again
+    line, t.uplink.stream = t.uplink.stream, None
+    assert sell(t, 300)[0] is None
+    t.uplink.stream = line
+    assert sell(t)[0] == 301
+    t.uplink.stream = None
+    other = b"90471100001234577" + DIGITS[17:]
+    assert sell(t, 300, other)[0] is None and sell(t, 300)[0] == 316
+    again = AccountCounter(never, t.flash)
+    again.uplink.contact = 0
+    again.uplink.stream = None
+    assert sell(again, 300)[0] == 316 and sell(again, 300, other)[0] is None
+    t.uplink.stream = line
+    assert sell(t)[0] is None
+    t.uplink.stream = None
+    t.wall.time += 700
+    assert sell(t, 300)[0] is None
+    again = AccountCounter(never, t.flash)
+    again.uplink.contact = 0
+    again.uplink.stream = None
+    again.wall.time = t.wall.time + 700
+    assert sell(again, 300)[0] is None, "the newest word counts"
+
+
+def test_a_refusal_is_forgotten_when_the_day_is_over():
+    t = AccountCounter(lambda asked: [answer(asked, 301)])
+    assert sell(t)[0] == 301
+    t.uplink.stream = None
+    t.wall.time += 86_400
+    t.uplink.contact = t.wall.time - 60
+    assert sell(t, 300)[0] is None
+
+
 def test_a_restart_gives_back_the_provisioned_allowance_and_nothing_that_was_sold():
     t = AccountCounter(lambda asked: [answer(asked, 0, allowance=300)])
     assert sell(t)[0] is None

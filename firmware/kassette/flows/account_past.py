@@ -12,6 +12,10 @@ from kassette.errors import Fault
 from kassette.policy import offline
 
 _MOST = const(400)  # records looked through
+# What the back office says of a card, not of a PIN, a question or one amount: approved; frozen, expired, over its limit a day,
+# unknown, replaced, its PIN is locked.
+WORDS = (0, 301, 302, 305, 308, 309, 312)
+_HERE = const(-1)  # how an attempt ended: sold on without an approval
 
 
 def load(t, day):
@@ -21,7 +25,8 @@ def load(t, day):
     """
     contact = 0
     sales = []
-    decided = []  # serials of the intents that were sold on without an approval
+    ends = {}  # serial of an intent -> _HERE, or what the back office said
+    heard = []  # cards whose newest word of the back office is known
     looked = 0
     try:
         for serial, kind in t.journal.newest_first(t.payload):
@@ -32,15 +37,27 @@ def load(t, day):
             if looked == _MOST:
                 return 0, sales
             looked += 1
-            if (kind == records.COMMITTED and values[5]) or (kind == records.DECISION and values[3] == records.GIVEN):
-                decided.append(values[1])
+            if kind == records.COMMITTED:
+                ends[values[1]] = _HERE if values[5] else 0
+            elif kind == records.DECISION and values[3] == records.GIVEN:
+                ends[values[1]] = _HERE
+            elif kind == records.NOT_DEBITED and values[3] in WORDS:
+                ends[values[1]] = values[3]
             elif kind == records.ACK:
                 contact = contact or values[3]
-            elif kind == records.INTENT and values[5] == account.NO_UID:
+            elif kind == records.INTENT:
+                end = ends.pop(serial, None)
+                if values[5] != account.NO_UID:
+                    continue
                 part = account.unpack_part(values[13])
                 contact = contact or part[5]
-                if serial in decided:
+                name = name_of(part[0])
+                if end == _HERE:
                     add(sales, values[0], part[0], values[3])
+                elif end is not None and name not in heard:
+                    heard.append(name)
+                    if end:
+                        add(sales, values[0], part[0], 0)
     except Fault:
         pass  # a batch that was acknowledged and forgotten, most likely
     return contact, sales
@@ -50,6 +67,16 @@ def add(sales, time, token, amount):
     """One more sale; so many are kept that the rule refuses the next."""
     if len(sales) < offline.SALES:
         sales.append((time, name_of(token), amount))
+
+
+def hear(sales, time, token, decision):
+    """The back office's word on a card: after a no nothing is sold on it here until it says yes, or the day is over."""
+    name = name_of(token)
+    for i in range(len(sales) - 1, -1, -1):
+        if sales[i][1] == name and not sales[i][2]:
+            sales.pop(i)
+    if decision:
+        add(sales, time, token, 0)
 
 
 def name_of(token):

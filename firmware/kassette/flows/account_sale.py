@@ -134,6 +134,8 @@ async def _decide(t, serial, slip, amount, part, ksn, block, sales, day):
     else:
         modes.heard(t, 0)
         t.settings.allowance_minor = allowance
+        if decision in account_past.WORDS:
+            account_past.hear(sales, t.wall.now(), part, decision)
         if decision == authorise.APPROVED:
             return balance, 0
         if decision != authorise.HOST_SILENT:

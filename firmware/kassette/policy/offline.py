@@ -37,7 +37,8 @@ def check(amount: int, percent: int, name: int, sales: list, now: int, contact: 
     """Whether a card may take goods for `amount` (minor units) without anybody having been asked.
 
     `percent`: `share`. `name`: stands for the card's token. `sales`: what was decided here so far, (time, name, amount) each,
-    as far back as the earlier of `contact` and `day`: u32 s of the last contact, and of the business day's beginning.
+    as far back as the earlier of `contact` and `day`: u32 s of the last contact, and of the business day's beginning; an amount
+    of 0: the back office's last word on that card was no.
     `allowance`: minor units, as the back office granted. Raises FlowEnd: 316 the back office must be asked, 315 too often,
     314 above a limit (the argument is what may be sold).
     """
@@ -50,6 +51,8 @@ def check(amount: int, percent: int, name: int, sales: list, now: int, contact: 
         if time >= day:
             today += minor
         if whose == name:
+            if not minor:
+                raise FlowEnd(_E_ASK)
             on_card += minor
             times += time + _TIMES_S > now
     if times >= _TIMES or len(sales) >= SALES:
