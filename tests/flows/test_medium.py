@@ -22,6 +22,7 @@ class Heads:
         self._lives_ms = lives_ms
         self._error = error
         self.stopped = 0
+        self.forgotten = 0
 
     async def capture_forever(self):
         while self._lives_ms < 0:
@@ -36,6 +37,9 @@ class Heads:
 
     def stop(self):
         self.stopped += 1
+
+    def forget(self):
+        self.forgotten += 1
 
 
 def counter(*lives_ms, error=_BROKEN):
@@ -101,6 +105,20 @@ def test_heads_that_live_are_stopped_and_nothing_is_said_of_them():
     t = counter(-1)
     t.card = None
     assert sell(t)[0] == 113 and _DEAD not in t.effects and t.heads[0].stopped == 1
+
+
+def test_what_the_heads_saw_is_forgotten_when_something_else_pays_or_nothing():
+    for keys, arrivals in (([], [Card()]), (["*"], []), (["#", "*", "*"], [])):
+        t = counter(-1, -1)
+        t.card = None
+        t.keys, t.arrivals = keys, arrivals
+        sell(t)
+        heads = [one for one in t.heads if one.stopped]
+        assert heads and all(one.forgotten == 1 for one in heads), keys
+    t = counter()
+    t.keys = ["*"]
+    heads = Heads(t.clock, -1)
+    assert t.run(stripe.check(t, heads)) == 802 and heads.forgotten
 
 
 def test_asked_for_a_swipe_alone_it_is_the_answer():

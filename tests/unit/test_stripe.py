@@ -146,6 +146,21 @@ def test_what_nobody_reads_is_kept_and_the_next_one_missed():
     assert bench.run(script) == [(tracks.OURS, first), (None, "")]
 
 
+def test_what_nobody_reads_is_overwritten_when_it_is_forgotten():
+    line = played(moments(on_track_2(own())))
+    for blocks in (line, line[: len(line) // 2]):  # a whole swipe, and one that is still under way
+        b = Bench(blocks, most=(520,))
+
+        async def script(stripe, b=b, blocks=blocks):
+            while b.samplers[0].taken < len(blocks):
+                await b.clock.sleep_ms(64)
+            assert any(stripe._intervals[0])
+            stripe.forget()
+            assert not any(stripe._intervals[0]) and not any(stripe._block)
+
+        b.run(script)
+
+
 def test_sparks_are_no_swipe():
     for edges in ([], [100], [100, 140, 900]):
         assert Bench(played(edges)).run(one) == (None, "")

@@ -8,6 +8,8 @@ from array import array
 
 from micropython import const
 
+from kassette.compat import wipe
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kassette.hal import Clock, Samples
@@ -114,7 +116,12 @@ class Stripe:
         return await self._swiped.wait(timeout_ms)
 
     def forget(self) -> None:
-        """Drop what was swiped and not read."""
+        """Drop what was swiped and not read, overwritten: it may be a bank's card."""
+        for port in range(len(self._ports)):
+            intervals = self._intervals[port]
+            for i in range(self._counts[port]):
+                intervals[i] = 0
+        wipe(self._block)
         self._forget()
         self._is_full = False
 

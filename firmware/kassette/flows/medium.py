@@ -97,7 +97,7 @@ async def _wait(t, stripe, prompt, amount):
     if prompt:
         t.ui.beep(1)
     started = t.clock.ticks_ms()
-    is_two = False
+    is_two = is_swiped = False
     trouble = []
     capture = asyncio.create_task(capture_forever(stripe, trouble)) if stripe else None
     try:
@@ -108,6 +108,7 @@ async def _wait(t, stripe, prompt, amount):
             if key == "#":
                 return _KEYED
             if stripe and await stripe.wait(0):
+                is_swiped = True
                 return _SWIPED
             if trouble:
                 raise Fault(_E_DEAD)
@@ -130,6 +131,8 @@ async def _wait(t, stripe, prompt, amount):
         if capture:
             capture.cancel()
             stripe.stop()
+            if not is_swiped:
+                stripe.forget()
 
 
 async def _key(t):

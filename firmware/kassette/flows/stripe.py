@@ -37,8 +37,11 @@ async def check(t, stripe):
     """
     digits = bytearray(_DIGITS)
     t.ui.show(_SWIPE)
-    await _swiped(t, stripe)
-    code, hint = judge(t, stripe, digits)
+    try:
+        await _swiped(t, stripe)
+        code, hint = judge(t, stripe, digits)
+    finally:
+        stripe.forget()
     if not code:
         t.ui.show(_SWIPED, int(digits[13:17]))
         t.ui.beep(0)
