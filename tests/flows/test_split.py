@@ -193,6 +193,38 @@ def test_a_torn_rest_that_the_cashier_decides():
             assert ended is None and t.effects[-3:] == [20, "beep 1", _NOT_ALL]
 
 
+def test_a_rest_whose_end_the_flash_does_not_take_stops_the_terminal():
+    """The card has paid: nobody is asked for the rest again, and the application starts anew."""
+    a, b = cards()
+    t = counter(a, a, _GONE, b)
+    append = t.journal.append
+
+    def failing(kind, payload):
+        if kind == records.COMMITTED and t.till.open[1] == 2:
+            raise Fault(406)
+        return append(kind, payload)
+
+    t.journal.append = failing
+    assert t.run(sale(t)) == 406 and t.till.open and b.balance == 9_200
+    assert t.effects[-1] == "debit"
+
+
+def test_a_part_that_was_found_out_at_the_start_is_not_told_twice():
+    a, b = cards()
+    t = counter(a, a, _GONE, b)
+    t.cut_at = 3  # before the first outcome
+    try:
+        t.run(sale(t))
+        raise AssertionError("not cut")
+    except Unplugged:
+        pass
+    after = Counter(t.flash)
+    after.arrivals = [a]
+    assert after.till.open
+    after.run(truth.report(after))
+    assert 21 in after.effects and 28 not in after.effects and after.effects[-2:] == [_NOT_ALL, "beep 1"]
+
+
 def test_power_cut_around_every_record():
     """What the next boot says is what the cards agree with, and of a rest that is not paid it says so."""
     for ends in (["ok", "ok"], [LOST_BEFORE, "ok", LOST_BEFORE, "ok"], ["ok", LOST_BEFORE], ["ok", UNKNOWN_DONE]):
