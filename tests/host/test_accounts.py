@@ -8,7 +8,7 @@ from kassette.codec import authorise as codec
 from kassette.codec import records
 from kassette_host.backoffice import checks, decode, ledger, mismatch, rules, views
 from kassette_host.backoffice.intake import Refused
-from kassette_host.backoffice.schema import accounts, intents, mismatches, slips
+from kassette_host.backoffice.schema import accounts, intents, journals, mismatches, slips
 
 _NUMBER, _OTHER = "90471100001234569", "90471100001234577"
 
@@ -221,6 +221,37 @@ def test_a_journal_that_differs_from_what_was_approved_counts_and_is_listed(offi
     office.send()
     assert balance(office, account) == 100 and office.terms().takings == 900
     assert kinds(office) == [mismatch.RECORD]
+
+
+def test_what_was_approved_comes_back_when_the_journal_has_something_else_under_its_id(office):
+    """As after a journal was put back: nobody will ever tell what became of that sale."""
+    account = office.open(_NUMBER, 1_000)
+    till = office.tills[0]
+    bodies = [till.question(_NUMBER, 300, till.newest + n, 1) for n in (1, 2)]
+    assert [office.ask(till, body)[:2] for body in bodies] == [(codec.APPROVED, 700), (codec.APPROVED, 400)]
+    till.write(records.MODE, 3, 2, 0, 0)
+    till.decline(*till.intend_on(_NUMBER, 300), codec.FROZEN)  # as asked, but for the slip: the record counts
+    office.send()
+    terms = office.terms()
+    assert (terms.accounts, terms.authorised, terms.takings) == (1_000, 0, 0) and balance(office, account) == 1_000
+    assert kinds(office) == [mismatch.RECORD]
+    with office.store.reading() as db:
+        assert views.account_detail(db, account)["authorised"] == 0
+    assert [office.ask(till, body)[0] for body in bodies] == [codec.TOO_LATE, codec.APPROVED], (
+        "nothing is set aside anew"
+    )
+    assert office.terms() == terms
+
+
+def test_a_question_under_the_id_of_a_record_that_is_here_is_too_late(office):
+    office.open(_NUMBER, 1_000)
+    till = office.tills[0]
+    with office.store.writing() as books:
+        mine = (journals.c.terminal == till.number, journals.c.journal_id == JOURNAL)
+        books.db.execute(update(journals).where(*mine).values(head_serial=7))
+    assert office.ask(till, till.question(_NUMBER, 300, 7, 1))[0] == codec.TOO_LATE
+    assert office.terms().authorised == 0
+    assert office.ask(till, till.question(_NUMBER, 300, 8, 1))[0] == codec.APPROVED
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ may not have enough. Who bears what is missing:
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 
 from kassette.codec import account as codec
+from kassette.codec.authorise import TOO_LATE
 from kassette_host.backoffice import accounts, decode, host_sales, ledger, mismatch, register, rules, settlement
 from kassette_host.backoffice.schema import authorisations, intents
 from kassette_host.backoffice.store import Books
@@ -38,6 +39,18 @@ def facts(books: Books, key: settlement.Key, intent: decode.Intent) -> dict[str,
     if part.entry == codec.STRIPE:
         _look_elsewhere(books, key, intent, found)
     return {"card": 0, "account": found.id, "contact": part.contact}
+
+
+def take_back(books: Books, key: settlement.Key) -> bool:
+    """No intent will ever come under this key: what was set aside under it goes back. False: nothing was approved."""
+    if settlement.approved(books.db, key) is None:
+        return False
+    row = authorisations.c
+    mine = (row.terminal == key[0], row.journal_id == key[1], row.serial == key[2])
+    books.db.execute(update(authorisations).where(*mine).values(decision=TOO_LATE))
+    ledger.adjust(books, ledger.entry_source(*key), {}, rules.NOT_DEBITED)
+    host_sales.release(books, key)
+    return True
 
 
 def cover(books: Books, intent: Row) -> None:

@@ -117,7 +117,7 @@ class Authoriser:
                     return self._question(books, before)
                 return self._keep(books, asked, Answer(codec.TOO_LATE, 0, 0, before.account))
             return _pack(books, asked, Answer(before.decision, before.balance, before.pins_left, before.account))
-        answer = self._judge(books, asked, known.provisioning_counter)
+        answer = self._judge(books, asked, known)
         if answer.decision == codec.APPROVED and self._is_at_host(books, answer.account):
             row = host_sales.begin(books, asked.key, answer.account, asked.amount, asked.digest)
             return self._question(books, row)
@@ -160,13 +160,17 @@ class Authoriser:
         books.db.execute(insert(authorisations).values(**values))
         return _pack(books, asked, answer)
 
-    def _judge(self, books: Books, asked: Question, provisioning: int) -> Answer:
+    def _judge(self, books: Books, asked: Question, known: Row) -> Answer:
         """The checks in their order; nothing is booked here but a used PIN key and a wrong PIN."""
         intent = settlement.find(books.db, asked.key)
-        if intent is not None and (intent.said != rules.OPEN or intent.decision != rules.UNDECIDED):
+        if intent is None:
+            is_over = asked.serial <= known.head_serial  # the journal is here, and has something else there
+        else:
+            is_over = intent.said != rules.OPEN or intent.decision != rules.UNDECIDED
+        if is_over:
             return Answer(codec.TOO_LATE, 0, 0, 0)
         part = decode.account_part(asked.part)
-        account = accounts.find(books, self._numbers, part.token, asked.terminal, provisioning)
+        account = accounts.find(books, self._numbers, part.token, asked.terminal, known.provisioning_counter)
         if account is None or asked.currency != books.currency:
             return Answer(codec.UNKNOWN, 0, 0, 0)
         decision = self._refusal(books, asked, account, part)

@@ -228,7 +228,10 @@ def _config(books: Books, entry: Entry) -> None:
 
 
 def _expect_no_intent(books: Books, entry: Entry) -> None:
-    """A card may have named this serial as an intent before the journal came: then one of the two is wrong."""
+    """A card, or a question about an account, may have named this serial as an intent before: then one of the two is wrong."""
+    if account_booking.take_back(books, entry.key):
+        text = "approved as a sale on an account, but the journal has another record under its id: nothing is taken"
+        _report(books, mismatch.RECORD, entry, None, text)
     told = settlement.find(books.db, entry.key)
     if told is not None and told.said == rules.NOTHING:
         evidence.report_absent(books, entry.key, told.card)
