@@ -76,6 +76,17 @@ def test_offline_sales_count_for_the_day_limit_once(office):
     assert office.sell(till, _NUMBER, 300) == codec.APPROVED
 
 
+def test_what_was_approved_and_not_sold_does_not_count_for_the_day_limit(office):
+    office.open(_NUMBER, 10_000, day_limit_minor=1_000)
+    till = office.tills[0]
+    serial, slip = till.intend_on(_NUMBER, 700)
+    assert office.ask(till, till.question(_NUMBER, 700, serial, slip))[0] == codec.APPROVED
+    assert office.sell(till, _NUMBER, 400) == codec.OVER_LIMIT, "it may still come to a sale"
+    till.decline(serial, slip, 314)  # the answer came too late, and the rule said no
+    office.send()
+    assert office.sell(till, _NUMBER, 1_000) == codec.APPROVED
+
+
 def test_a_new_stripe_shuts_the_old_one_out(office):
     account = office.open(_NUMBER, 1_000)
     till = office.tills[0]

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from kassette.codec import account as account_codec
 from kassette.codec import authorise as codec
@@ -201,7 +201,11 @@ class Authoriser:
         start = books.now - (books.now + self._offset_s) % _DAY_S
         row, sold = authorisations.c, intents.c
         approved = (row.account == account.id, row.decision == codec.APPROVED, row.answered_at >= start)
-        online = books.db.scalar(select(ledger.total(row.amount)).where(*approved))
+        told = select(sold.serial).where(
+            row.terminal == sold.terminal, row.journal_id == sold.journal_id, row.serial == sold.serial
+        )
+        not_sold = told.where(or_(sold.said == rules.NOT_DEBITED, sold.decision == rules.ABANDONED)).exists()
+        online = books.db.scalar(select(ledger.total(row.amount)).where(*approved, ~not_sold))
         asked = select(row.serial).where(
             row.terminal == sold.terminal, row.journal_id == sold.journal_id, row.serial == sold.serial, *approved
         )
