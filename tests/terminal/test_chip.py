@@ -287,33 +287,54 @@ def test_five_hundred_sales_offline_and_online_in_turn(shop):
 # --- the plug
 
 
+_SPANS_MS = ((0, 110), (90, 170), (150, 300), (300, 2000), (0, 4000))  # up to debit, commit, slip, its end; anywhere
+_DEBIT, _COMMIT = 0xDC, 0xC7
+
+
 def kill_in_sales(bench, seeds):
-    """SIGKILL by the clock within a sale, wherever the chip is; what each boot says of it, counted."""
+    """SIGKILL by the clock within a sale, wherever the chip is; where that was and what each boot says of it, counted."""
     said = {}
     owned = books.OPENING
     for seed in seeds:
+        draw = random.Random(seed)
         bench.cashier.key_in(1 + seed)
         bench.cashier.wait(TAP)
+        asked, slips = [], len(bench.terminal.printer.slips)
+        bench.terminal.reader.on_command = lambda command, asked=asked: asked.extend(command[3:4])
         bench.terminal.tap(bench.cards[0])
-        bench.terminal.run_ms(random.Random(seed).randint(0, 4000))
+        bench.terminal.run_ms(draw.randint(*_SPANS_MS[seed % len(_SPANS_MS)]))
         bench.terminal.power_off()
         bench.terminal.take(bench.cards[0])
+        where = place(asked, bench.terminal.printer, slips)
         bench.terminal.power_on()
         told = settle(bench)
         left = card_balance(bench.cards[0])
         assert owned - left in (0, 1 + seed), "seed %d" % seed
-        if told in (CHARGED, NOT_CHARGED, IDLE):
+        if told != LAST_SALE:
             assert (owned > left) == (told == CHARGED), "seed %d: %s" % (seed, told)
         books.check(bench)
         owned = left
-        said[told] = said.get(told, 0) + 1
-        print(seed, told, said, flush=True)
+        said[where, told] = said.get((where, told), 0) + 1
+        print(seed, where, told, said, flush=True)
     return said
+
+
+def place(asked, printer, slips):
+    """How far the sale was, by what the card was asked and what the printer has."""
+    if len(printer.slips) > slips:
+        return "after the slip"
+    if printer.current and _COMMIT in asked:
+        return "in the slip"
+    return "after the commit" if _COMMIT in asked else "after the debit" if _DEBIT in asked else "before the debit"
 
 
 def settle(bench):
     """What the terminal says when it has booted; what is open is settled with its card."""
     told = bench.cashier.wait(UNKNOWN, TAP_SAME, NOT_CHARGED, LAST_SALE, IDLE)
+    if told == LAST_SALE:
+        slips = books.outcomes(bench)
+        assert slips[max(slips)] == "paid"
+        bench.cashier.wait("Slip %d" % max(slips))
     if told in (UNKNOWN, TAP_SAME):
         bench.cashier.wait(TAP_SAME)
         bench.cashier.hold(bench.cards[0])
