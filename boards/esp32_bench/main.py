@@ -15,7 +15,7 @@ from shared.bundle_vfs import BundleVfs, verify
 _SECOND_AREA = const(46 * 1024)
 _BLOCK = const(8 * 1024)
 _BLOCKS = const(7)  # more than the first area of 56,000 bytes has room for
-_COLLECT_BYTES = const(2048)  # so often: an object that stays must not come to lie high in the heap and split it
+_COLLECT_BYTES = const(4096)  # so often: what stays must not lie high in the heap and split it; a collection takes 7 ms
 _NETWORK = "/network.txt"  # SSID, key, numeric address of the back office, number of stripe heads: a line each
 
 
