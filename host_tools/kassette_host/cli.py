@@ -1,6 +1,7 @@
 """The command line: thin verbs over the library; everything heavy is imported by the verb that needs it."""
 
 import re
+import signal
 import sys
 from typing import TextIO
 
@@ -141,8 +142,11 @@ cli.add_command(rig)
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C is exit status 130, not a traceback."""
-    try:
-        cli(standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the command line; Ctrl-C is exit status 130, SIGTERM 143, without a traceback and with everything put away."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    cli()

@@ -156,3 +156,21 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path, verb):
     assert shop.end(0) == 2
     shop.line("Not a directory")
     assert not any("Traceback" in line for line in shop.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_morning_that_is_broken_off_leaves_nothing_behind(tmp_path, monkeypatch, number):
+    (tmp_path / "left").mkdir()
+    os.mkfifo(tmp_path / "trace")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "left"))
+    demo = ShopProcess(tmp_path, "demo", "--trace", str(tmp_path / "trace"))
+    with open(tmp_path / "trace", "rb") as trace:
+        assert trace.read(1)  # the morning has begun
+        family = demo.family()
+        assert family and os.listdir(tmp_path / "left")
+        demo.process.send_signal(number)
+        while trace.read(65536):
+            pass
+    assert demo.process.wait(HANG_S) == 128 + number
+    assert not [pid for pid in family if is_alive(pid)]
+    assert not os.listdir(tmp_path / "left") and not any("Traceback" in line for line in demo.lines)

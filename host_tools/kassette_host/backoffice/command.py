@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import signal
 import sys
 import threading
 
@@ -16,7 +17,7 @@ _REFUSED = 6
 
 
 def run_backoffice(directory: str, host: str, terminal_port: int, page_port: int) -> int:
-    """Serve until Ctrl-C; the exit code: 0, 3 a port is taken, 6 the directory, the key store or the database does not open.
+    """Serve until SIGINT or SIGTERM; the exit code: 0, 3 a port is taken, 6 directory, key store or database do not open.
 
     The passphrase comes from the environment (KASSETTE_PASSPHRASE) or from the keyboard.
     """
@@ -35,6 +36,8 @@ def run_backoffice(directory: str, host: str, terminal_port: int, page_port: int
         return _NO_START
     print("pages      http://%s:%d/office/" % (host, ports.pages))
     print("terminals  https://%s:%d/v1/slots (client certificate required)" % (host, ports.terminals), flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -42,9 +42,16 @@ class DemoShop:
 
     def __init__(self, seed: int, trace: TextIO | None = None, heads: tuple[int, ...] = (2,)):
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="kassette-demo-"))
+        self.terminal: Any = None
+        try:
+            self._open(seed, trace, heads)
+        except BaseException:
+            shutil.rmtree(self._directory)
+            raise
+
+    def _open(self, seed: int, trace: TextIO | None, heads: tuple[int, ...]) -> None:
         if _KEYS.exists():
             shutil.copytree(_KEYS, self._directory, dirs_exist_ok=True)
-        self.terminal: Any = None
         self.office = BackOffice(
             Config(
                 self._directory,
