@@ -5,6 +5,7 @@ wire that no device has: asked while the firmware is idle, it collects, tries ho
 so. It takes 0.7 kB itself.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from kassette_host import ROOT
 from kassette_host.demo.shop import DemoShop
-from kassette_host.sim.cashier import PAID_SALE, Cashier
+from kassette_host.sim.cashier import OFFER, PAID, PAID_SALE, PART_TAKEN, TAP, Cashier
 from kassette_host.sim.starter import put_in_build
 
 _CHANNEL = 255
@@ -83,7 +84,48 @@ class Probe:
 
 
 def _sales(shop: DemoShop, probe: Probe) -> Figures:
-    """Some sales with their slips and uploads, looked at after every card command and all the time behind them."""
+    """Some sales with their slips and uploads."""
+
+    def sell() -> None:
+        for card in shop.cards[:_SALES]:
+            if Cashier(probe.terminal).sell(card, _AMOUNT) != PAID_SALE:
+                raise RuntimeError("a sale that was not paid:\n" + probe.terminal.screen)
+            _settle(probe)
+
+    return _watched(probe, sell)
+
+
+def _split_sale(shop: DemoShop, probe: Probe) -> Figures:
+    """A sale of which a card with too little on it pays a part, and another one the rest."""
+    terminal, cashier = probe.terminal, Cashier(probe.terminal)
+
+    def sell() -> None:
+        cashier.key_in(_AMOUNT)
+        cashier.wait(TAP)
+        cashier.hold(shop.cards[-1])
+        cashier.wait(OFFER)
+        probe.ask()
+        terminal.press("#")
+        cashier.wait(PART_TAKEN)
+        probe.ask()
+        terminal.take(shop.cards[-1])
+        cashier.wait(TAP)
+        cashier.hold(shop.cards[0])
+        cashier.wait(PAID)
+        _settle(probe)
+        terminal.take(shop.cards[0])
+
+    return _watched(probe, sell)
+
+
+def _settle(probe: Probe) -> None:
+    for _ in range(_SETTLE_MS // _STEP_MS):
+        probe.ask()
+        probe.terminal.run_ms(_STEP_MS)
+
+
+def _watched(probe: Probe, act: Callable[[], None]) -> Figures:
+    """The worst while `act` runs, which is looked at after every card command."""
     terminal = probe.terminal
     count = terminal.reader.on_card_frame
 
@@ -93,12 +135,7 @@ def _sales(shop: DemoShop, probe: Probe) -> Figures:
 
     terminal.reader.on_card_frame = on_frame
     probe.looks.clear()
-    for card in shop.cards[:_SALES]:
-        if Cashier(terminal).sell(card, _AMOUNT) != PAID_SALE:
-            raise RuntimeError("a sale that was not paid:\n" + terminal.screen)
-        for _ in range(_SETTLE_MS // _STEP_MS):
-            probe.ask()
-            terminal.run_ms(_STEP_MS)
+    act()
     terminal.reader.on_card_frame = count
     return probe.worst()
 
@@ -120,6 +157,8 @@ def measure(size: str) -> dict[str, Figures]:
         found["idle, connected over TLS, all sent"] = probe.look()
         found["sales with the connection kept: the worst moment"] = _sales(shop, probe)
         found["idle after them, connected"] = probe.look()
+        found["a split sale with the connection kept: the worst moment"] = _split_sale(shop, probe)
+        found["idle after it, connected"] = probe.look()
         return found
     finally:
         shop.close()

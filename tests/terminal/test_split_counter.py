@@ -178,6 +178,7 @@ def cut_at_record(bench, nth):
     bench.terminal.flash.on_event = on_flash
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("event", range(1, 12))
 def test_the_plug_is_pulled_at_each_chunk_of_flash(bench, event):
     """A burned slot and four records, two chunks each: what the boot says is what the cards agree with."""
@@ -269,6 +270,7 @@ class TwoAccounts(AccountShop):
         return [(values[1], values[3], *values[18:]) for values in told]
 
 
+@pytest.mark.sim
 def test_two_accounts_pay_one_sale(make):
     shop = make()
     shop.to_the_rest()
@@ -283,6 +285,7 @@ def test_two_accounts_pay_one_sale(make):
     assert told == [(3, 31_000, 2), (2, 31_000, 0), (1, 0, 0)]
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("is_chip_first", [False, True])
 def test_a_chip_card_and_an_account_in_either_order(make, is_chip_first):
     shop = make()
@@ -311,6 +314,7 @@ def test_a_chip_card_and_an_account_in_either_order(make, is_chip_first):
     assert shop.balance() == (OPENING - 1_000 if is_chip_first else 0)
 
 
+@pytest.mark.sim
 def test_the_rest_is_refused_by_the_back_office_and_then_paid(make):
     shop = make()
     shop.accounts.set_state(shop.second, FROZEN)
@@ -332,6 +336,7 @@ def test_the_rest_is_refused_by_the_back_office_and_then_paid(make):
     assert shop.balance() == 0
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "rest"])
 def test_the_back_office_answers_too_late(make, is_first):
     """Approved too late: the terminal's record replaces the approval; above what one sale may be offline nothing is sold."""
@@ -368,6 +373,7 @@ def test_the_back_office_answers_too_late(make, is_first):
         assert checks.conservation(db).holds
 
 
+@pytest.mark.sim
 def test_a_small_rest_is_sold_by_the_offline_rule(make):
     shop = make()
     chip = shop.shop.cards[0]
@@ -390,6 +396,7 @@ def test_a_small_rest_is_sold_by_the_offline_rule(make):
     assert shop.booked() == [(4, "committed")] and shop.balance() == OPENING - 200
 
 
+@pytest.mark.sim
 def test_the_pin_of_a_small_rest_goes_by_the_whole(make):
     shop = make(second_pin="8642")
     shop.to_the_rest()
@@ -403,6 +410,7 @@ def test_the_pin_of_a_small_rest_goes_by_the_whole(make):
     shop.booked()
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("event", [1, 3, 5, 7])
 def test_a_cut_within_a_part_on_an_account(make, event):
     """At the first chunk of each record of both parts; what stays open is the cashier's to say, and the rest is told."""
