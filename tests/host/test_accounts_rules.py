@@ -200,3 +200,11 @@ def test_what_people_may_not_do_is_denied(office):
     with pytest.raises(AccountDenied):
         office.accounts.top_up(account, 100)
     assert office.terms().paid_in == 0
+
+
+def test_an_account_is_filled_up_to_what_a_terminal_can_be_told(office):
+    account = office.open(_NUMBER, 999_000)
+    office.accounts.top_up(account, 1_000)
+    with pytest.raises(AccountDenied):
+        office.accounts.top_up(account, 1)
+    assert office.terms().paid_in == 1_000_000

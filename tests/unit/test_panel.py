@@ -30,6 +30,7 @@ RECORDS = {
     305: page("limit", "up to", "\x01"),
     601: page("paper", "paper", "", "PAPER"),
     602: page("cover", "cover", "", "COVER"),
+    507: page("refused", "refused \x02", "", "REFUSED \x02"),
     999: page("bug", "bug"),
 }
 
@@ -257,6 +258,12 @@ def test_notes_take_turns_on_the_idle_screen():
     assert sum([seen[i] != seen[i + 1] for i in range(len(seen) - 1)]) <= 3  # each stands for some calls
     c.ui.idle("14:05", True, 0)
     assert "prompt" in c.panel.text
+
+
+def test_a_note_with_a_number_of_its_own_stands_without_it_on_the_idle_screen():
+    c = Counter()
+    c.ui.idle("14:05", True, 0, (507,))
+    assert c.panel.text.split("\n")[1:3] == ["507 refused ", "REFUSED "]
 
 
 def test_the_idle_screen_is_drawn_when_something_changed():

@@ -104,7 +104,7 @@ class Ui:
         else:
             note_or_age = note
         if note_or_age:
-            numbers = () if note else (count,)
+            numbers = (b"",) if note else (count,)  # a note is the code alone
             prompt, _, english, _ = self._texts.page(note_or_age, False)
             prompt = fill(prompt, numbers)
             english = fill(english, numbers)

@@ -79,12 +79,12 @@ class Accounts:
         return self._write(work)
 
     def top_up(self, account: int, amount_minor: int, operator: str = "counter") -> None:
-        """Put money into an account."""
+        """Put money into an account. Raises AccountDenied, also when it would hold more than CEILING_MINOR."""
 
         def work(books: Books) -> None:
             row = locked(books, account)
-            if row.state != ACTIVE or row.at_host or not 0 < amount_minor <= CEILING_MINOR:
-                raise AccountDenied("only an active account is topped up, by at most %d" % CEILING_MINOR)
+            if row.state != ACTIVE or row.at_host or not 0 < amount_minor <= CEILING_MINOR - row.balance:
+                raise AccountDenied("only an active account is topped up, to at most %d" % CEILING_MINOR)
             _credit(books, account, TOP_UP, amount_minor, operator)
 
         self._write(work)
