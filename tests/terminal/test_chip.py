@@ -15,6 +15,7 @@ from test_power import LAST_SALE, UNKNOWN
 from kassette_host import bundle
 from kassette_host.backoffice.views import terminal_list
 from kassette_host.demo.reconcile import reconcile
+from kassette_host.demo.shop import CARDS
 from kassette_host.rig.bench import ChipBench
 from kassette_host.rig.shop import ChipShop
 from kassette_host.rig.target import Emulated
@@ -245,7 +246,7 @@ def test_the_hard_order_fifty_sales_offline_then_tls_then_a_sale_with_the_connec
     shop.start()
     heaps = [shop.terminal.figures()]
     for turn in range(50):
-        assert shop.cashier.sell(shop.cards[turn % len(shop.cards)], 100 + turn) == PAID_SALE
+        assert shop.cashier.sell(shop.cards[turn % CARDS], 100 + turn) == PAID_SALE
         read_away(shop)
         heaps.append(shop.terminal.figures())
     shop.terminal.relay.is_up = True
@@ -272,7 +273,7 @@ def test_five_hundred_sales_offline_and_online_in_turn(shop):
     live = []
     for turn in range(500):
         shop.terminal.relay.is_up = turn // 10 % 2 == 1
-        assert shop.cashier.sell(shop.cards[turn % len(shop.cards)], 1 + turn % 50) == PAID_SALE
+        assert shop.cashier.sell(shop.cards[turn % CARDS], 1 + turn % 50) == PAID_SALE
         read_away(shop)
         if turn % 25 == 24:
             live.append(shop.terminal.figures().heap_live)
