@@ -1,5 +1,7 @@
 """A sale split over two media on the whole terminal: two chip cards in the smallest heap, and a stripe with its back office."""
 
+import random
+
 import books
 import pytest
 from account_shop import ISSUER, OPENING, STRIPE_EXPIRY, AccountShop
@@ -9,7 +11,7 @@ from kassette_host.backoffice import checks, views
 from kassette_host.backoffice.accounts import FROZEN, Terms
 from kassette_host.cards import stripe as card
 from kassette_host.sim.bench import card_balance
-from kassette_host.sim.cashier import CHARGED, DECIDE, OFFER, PAID, TAP, TAP_SAME
+from kassette_host.sim.cashier import CHARGED, DECIDE, IDLE, NOT_CHARGED, OFFER, PAID, TAP, TAP_SAME
 from kassette_host.sim.cashier import PART_TAKEN as TAKEN
 from kassette_host.sim.power import PowerCut
 
@@ -178,6 +180,42 @@ def cut_at_record(bench, nth):
     bench.terminal.flash.on_event = on_flash
 
 
+def pay_both(bench):
+    """From the offer on: both parts, their slips on paper."""
+    bench.terminal.press("#")
+    bench.cashier.wait(TAKEN)
+    bench.terminal.take(bench.cards[0])
+    bench.cashier.wait(TAP)
+    bench.cashier.hold(bench.cards[1])
+    bench.cashier.wait(PAID)
+    bench.terminal.take(bench.cards[1])
+    bench.cashier.wait_idle()
+    bench.terminal.run_ms(10_000)
+
+
+def boot_and_settle(bench):
+    """Power on again, and resolve what is open with its card. What is not paid is said before the next sale."""
+    for one in bench.cards:
+        if one in bench.terminal.reader.field:
+            bench.terminal.take(one)
+    bench.terminal.power_on()
+    said = bench.cashier.wait(TAP_SAME, LAST_SALE, NOT_CHARGED, NOT_PAID, IDLE)
+    if said == TAP_SAME:
+        card = bench.cards[1 if links(bench)[-1][3] else 0]
+        bench.cashier.hold(card)
+        bench.cashier.wait(CHARGED, NOT_CHARGED)
+        bench.terminal.take(card)
+    taken = [books.OPENING - card_balance(one) for one in bench.cards]
+    if taken == [10_000, 0]:
+        bench.cashier.wait(NOT_PAID + "20.00")
+        assert bench.cashier.sees("SLIP 1: 100.00")
+    else:
+        assert taken in ([0, 0], [10_000, 2_000])
+        assert bench.cashier.wait(NOT_PAID, IDLE) == IDLE
+    bench.cashier.wait_idle()
+    books.check(bench)
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize("event", range(1, 12))
 def test_the_plug_is_pulled_at_each_chunk_of_flash(bench, event):
@@ -185,30 +223,50 @@ def test_the_plug_is_pulled_at_each_chunk_of_flash(bench, event):
     to_the_offer(bench)
     cut_at_record(bench, event)
     try:
-        bench.terminal.press("#")
-        bench.cashier.wait(TAKEN)
-        bench.terminal.take(bench.cards[0])
-        bench.cashier.wait(TAP)
-        bench.cashier.hold(bench.cards[1])
-        bench.cashier.wait(PAID)
+        pay_both(bench)
         assert event == 11
         return
     except PowerCut:
         assert event < 11
     bench.terminal.flash.on_event = bench.terminal.plug.event
-    for one in bench.cards:
-        if one in bench.terminal.reader.field:
-            bench.terminal.take(one)
-    bench.terminal.power_on()
-    said = bench.cashier.wait(TAP_SAME, LAST_SALE, NOT_PAID, "A bal. B slip C total")
-    if said == TAP_SAME:
-        bench.cashier.hold(bench.cards[links(bench)[-1][3]])
-    is_split = card_balance(bench.cards[0]) == 0 and card_balance(bench.cards[1]) == books.OPENING
-    if is_split:
-        bench.cashier.wait(NOT_PAID + "20.00")
-        assert bench.cashier.sees("SLIP 1: 100.00")
-    bench.cashier.wait("A bal. B slip C total")
-    books.check(bench)
+    boot_and_settle(bench)
+
+
+def one_cut(new_bench, seed, event):
+    """Whether the plug was pulled: at the `event`-th event from the agreement to the split on."""
+    try:
+        with new_bench(seed) as bench:
+            to_the_offer(bench)
+            bench.terminal.plug.cut_after(event)
+            try:
+                pay_both(bench)
+            except PowerCut:
+                boot_and_settle(bench)
+                return True
+            books.check(bench)
+            return False
+    except BaseException as error:
+        error.add_note("replay: one_cut(new_bench, seed=%d, event=%d)" % (seed, event))
+        raise
+
+
+_EVENTS = 2_200  # a split sale with its slips has about as many
+
+
+@pytest.mark.sim
+def test_ten_cuts_at_any_event(new_bench):
+    rng = random.Random(1)
+    assert sum(one_cut(new_bench, seed, rng.randint(1, _EVENTS)) for seed in range(10)) > 5
+
+
+@pytest.mark.sim
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_five_hundred_cuts_at_any_event(new_bench):
+    rng = random.Random(2)
+    for n in range(500):
+        one_cut(new_bench, n, rng.randint(1, _EVENTS))
+        print("\r%d of 500 cuts" % (n + 1), end="", flush=True)
 
 
 def test_a_cut_while_the_rest_is_asked_for(bench):
