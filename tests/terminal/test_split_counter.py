@@ -250,7 +250,7 @@ def one_cut(new_bench, seed, event):
         raise
 
 
-_EVENTS = 2_200  # a split sale with its slips has about as many
+_EVENTS = 2_700  # a split sale with its slips has so many
 
 
 @pytest.mark.sim
