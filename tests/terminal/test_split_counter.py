@@ -68,6 +68,7 @@ def test_two_cards_pay_one_sale(bench):
     assert "PART" not in slips(bench, 3)[2] and links(bench)[2] == (3, 300, 0, 0)
 
 
+@pytest.mark.sim
 def test_offers_in_a_row_in_the_smallest_heap(bench):
     """Nothing of them stays: a lasting piece would end in the last resort before long."""
     for _ in range(8):
@@ -103,6 +104,7 @@ def test_the_rest_is_cancelled(bench):
     books.check(bench)
 
 
+@pytest.mark.sim
 def test_nobody_brings_another_card(bench):
     to_the_rest(bench)
     bench.cashier.wait(NOT_PAID + "20.00")
