@@ -9,6 +9,7 @@ import pytest
 
 from kassette.ui.texts import Texts
 from kassette_host import fonts, pcf, texts
+from kassette_host.shop import site
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXTS, PICTURES = texts.load()
@@ -165,6 +166,10 @@ def test_the_numbers_of_the_source_are_named_alike():
 
 def test_glyphs_hex_holds_what_the_texts_use_and_no_more():
     assert set(fonts.hanzi()) == texts.all_hanzi(TEXTS, PICTURES)
+
+
+def test_the_virtual_shop_s_name_is_printed_with_glyphs_that_are_shipped():
+    assert set(site.SHOP_NAME) <= set(fonts.hanzi())
 
 
 def test_glyphs_are_those_of_the_public_font():
