@@ -186,6 +186,7 @@ def test_a_printer_in_trouble(bench, broken, mended, text):
 # --- the journal
 
 
+@pytest.mark.timeout(1800)  # on an emulated chip a sale takes seconds
 def test_a_full_journal_refuses_before_the_card_is_touched(new_bench):
     with new_bench(journal_size=16 * SECTOR) as bench:
         sold = 0

@@ -1,5 +1,7 @@
 """A journal that has no room left at all: nothing is sold, it is said, and an acknowledgement alone ends it."""
 
+import pytest
+
 from kassette.codec import records
 from kassette_host.demo.shop import JOURNAL_ID, MORNING, OPENING_MINOR, TERMINAL, DemoShop
 from kassette_host.sim import wire
@@ -10,6 +12,8 @@ from kassette_host.twin import Twin
 AMOUNT = 850
 FULL = "JOURNAL IS FULL"
 _LEFT = 6  # slots that only an acknowledgement may take
+
+pytestmark = pytest.mark.sim
 
 
 def payload(kind, *values):

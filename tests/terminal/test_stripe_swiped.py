@@ -14,6 +14,8 @@ _USUAL = Hand(40, 60)
 _CLEAN = Wear(0.03)
 _ISSUER = 1  # of the bench's settings
 
+pytestmark = pytest.mark.sim
+
 
 @pytest.fixture(params=[(2,), (2, 1)], ids=["track 2", "tracks 2 and 1"])
 def bench(request):
