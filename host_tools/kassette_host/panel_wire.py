@@ -2,7 +2,8 @@
 
     A5h | kind u8 | length u16 | body | CRC-32 of kind, length and body u32        (little-endian)
 
-A receiver that loses its place looks for the next A5h with a right checksum; what is none is dropped and counted.
+A receiver that loses its place looks for the next A5h with a right checksum; what is none is dropped and counted. The
+panel gives up a frame that has stopped for 400 ms: the terminal was reset within it, and says HELLO next.
 boards/esp32_bench/board.py is the terminal's end. The checksum is the one that its interpreter computes in C.
 """
 
@@ -49,6 +50,10 @@ class Parser:
     def __init__(self) -> None:
         self._buffer = b""
         self.dropped = 0
+
+    def forget(self) -> None:
+        """A frame that has begun is not going on."""
+        self._buffer = b""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """The messages, (kind, body), that `data` completes."""

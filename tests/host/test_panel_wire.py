@@ -68,6 +68,17 @@ def test_what_the_terminal_does_not_take_is_refused():
     assert [len(body) for _, body in parts] == [64, 64, 22]
 
 
+def test_hello_after_a_reset_within_a_frame_is_heard(cable):
+    panel, sent, timeline = cable
+    panel.receive(wire.frame(wire.DISPLAY, bytes(400))[:50])
+    timeline.advance(timeline.now_us + 399_999)
+    panel.receive(wire.frame(wire.DISPLAY, bytes(400))[50:60])  # slow, but going on
+    timeline.advance(timeline.now_us + 400_000)
+    assert not sent
+    panel.receive(wire.frame(wire.HELLO, bytes([wire.VERSION])))
+    assert panel.hellos == 1 and sent
+
+
 def test_hello_is_answered_with_presence_and_keys(cable):
     panel, sent, _ = cable
     panel.press("5")

@@ -10,6 +10,8 @@ from kassette_host.virtual.display import VirtualSSD1306
 from kassette_host.virtual.keypad import NAMES
 from kassette_host.virtual.printer import VirtualPrinter
 
+_STOPPED_US = 400_000
+
 
 class Figures(NamedTuple):
     """What the terminal says of itself: bytes of the collector's heap and of the system's, counts since its start."""
@@ -43,6 +45,7 @@ class FrontPanel:
     def __init__(self, port: Any):
         self._port = port
         self._parser = wire.Parser()
+        self._heard_us = 0
         self._pressed = 0
         self.is_silent = False  # nobody is at the other end of the cable
         self.display = VirtualSSD1306()
@@ -60,6 +63,9 @@ class FrontPanel:
 
     def receive(self, data: bytes) -> None:
         """Bytes from the terminal, as they come."""
+        if self._port.now_us - self._heard_us >= _STOPPED_US:
+            self._parser.forget()
+        self._heard_us = self._port.now_us
         for kind, body in self._parser.feed(data):
             self.heard[kind] += 1
             if not self.is_silent and body:
