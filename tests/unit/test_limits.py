@@ -22,9 +22,3 @@ def test_state_comes_before_expiry_and_class():
     assert ends(limits.check_card, 1, 7, 1000, 2000) == (301, 0)
     assert ends(limits.check_card, 0, 7, 1000, 1001) == (302, 0)
     assert ends(limits.check_card, 0, 1, 1000, 1000) == (306, 0)
-
-
-def test_the_shortfall_is_named():
-    assert ends(limits.check_balance, 500, 500) is None
-    assert ends(limits.check_balance, 499, 500) == (303, 1)
-    assert ends(limits.check_balance, -100, 500) == (303, 600)

@@ -46,9 +46,8 @@ async def charge(t, amount, link=(0, 0), prompt=_TAP):
     card = t.purse
     slip = attempt = 0
     while attempt < _ATTEMPTS:
-        print_settled(
-            t, await present(t, prompt, amount)
-        )  # 2. exactly one card in the field, its older open sales settled
+        # 2. exactly one card in the field, its older open sales settled
+        print_settled(t, await present(t, prompt, amount))
         limits.check_card(card.flags, card.card_class, card.expiry, t.wall.now())  # 3. state, expiry, class, balance
         if amount > card.balance:
             from kassette.flows import split  # seldom needed
@@ -59,9 +58,7 @@ async def charge(t, amount, link=(0, 0), prompt=_TAP):
             continue  # the card may be gone by now
         attempt += 1
         slip = slip or t.till.next_slip
-        t.ui.beep(
-            _CLICK
-        )  # the card is found: a screen drawn now would keep it in the field for longer than the sale does
+        t.ui.beep(_CLICK)  # it is found: a screen drawn now would keep it in the field for longer than the sale does
         serial, record = book.intend(t, slip, attempt, amount, link)  # 4. on flash before the card is touched
         balance = card.balance - amount
         outcome = await _debit(t, serial, slip, record, amount)  # 5. committed, not, or unresolved; 6. journalled

@@ -1,4 +1,4 @@
-"""Whether a card may pay: state, expiry, class, balance, in that fixed order. Pure: no clock, no I/O."""
+"""Whether a card may pay: state, expiry, class, in that fixed order; the balance comes after them. Pure: no clock, no I/O."""
 
 from micropython import const
 
@@ -6,7 +6,6 @@ from kassette.errors import FlowEnd
 
 _E_BLOCKED = const(301)
 _E_EXPIRED = const(302)
-_E_SHORT = const(303)
 _E_AMOUNT_ZERO = const(304)
 _E_AMOUNT_LIMIT = const(305)
 _E_CLASS = const(306)
@@ -36,9 +35,3 @@ def check_card(flags: int, card_class: int, expiry: int, now: int) -> None:
         raise FlowEnd(_E_EXPIRED)
     if not _CLASSES >> card_class & 1:
         raise FlowEnd(_E_CLASS)
-
-
-def check_balance(balance: int, amount: int) -> None:
-    """Raises FlowEnd 303 with the shortfall in minor units."""
-    if amount > balance:
-        raise FlowEnd(_E_SHORT, amount - balance)
