@@ -13,6 +13,7 @@ from kassette.errors import Fault, FlowEnd
 from kassette.policy import limits
 from kassette_host.journal import ChainError, Entry, ImageReader, Verifier, carried_of, is_record, kind_name
 
+_E_SHORT = 303
 _FIELDS = {
     records.INTENT: "slip attempt amount currency uid card class level flags key_version balance card_sequence newest expiry "
     "issuer operator policy whole first_slip",
@@ -182,7 +183,8 @@ def _replay_intent(entry: Entry, shown: dict) -> Iterator[Step]:
         return
     try:
         limits.check_card(shown["flags"], shown["class"], shown["expiry"], shown["time"])
-        limits.check_balance(shown["balance"], shown["amount"])
+        if shown["amount"] > shown["balance"]:
+            raise FlowEnd(_E_SHORT)
         yield Step(serial, "rules %d: the card may pay" % shown["policy"], True)
     except FlowEnd as end:
         yield Step(serial, "rules %d: refused with %d" % (shown["policy"], end.code), False)
