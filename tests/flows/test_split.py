@@ -5,7 +5,7 @@ from counter import LOST_BEFORE, NOW, UNKNOWN_DONE, UNKNOWN_NOT, Card, Counter, 
 
 from kassette.codec import account, records
 from kassette.errors import CardLost, CardRefused, Fault
-from kassette.flows import account_sale, split, truth
+from kassette.flows import account_sale, desk, split, truth
 from kassette.flows.sale import sale
 
 _OFFER = 5
@@ -418,3 +418,46 @@ def test_power_cut_around_every_record_of_an_account():
             assert (_NOT_ALL in after.effects) == is_told, (cut_at, decision)
             if _NOT_ALL in after.effects:
                 assert after.shown[_NOT_ALL] == (1_200, 2, 800)
+
+
+def test_a_rest_that_was_abandoned_and_found_charged_later_is_still_not_a_paid_sale():
+    a, b = cards()
+    t = counter(a, a, _GONE, b, *[CardLost(113)] * 40)
+    t.debits = ["ok", UNKNOWN_DONE]
+    t.keys = [None] * 8 + ["*"]
+    t.choices = [2]
+    assert t.run(sale(t)) is None and t.effects[-1] == _NOT_ALL
+    t.arrivals = [b]
+    assert t.run(desk.balance(t)) is None and told(t)[-1] == (records.LATE_COMMIT, 2)
+    assert t.till.day_sum == 1_200  # the 8.00 are owed back
+    after = Counter(t.flash)
+    after.run(truth.report(after))
+    assert 28 not in after.effects and 20 in after.effects and after.shown[_NOT_ALL] == (1_200, 1, 800)
+
+
+def test_a_first_part_that_was_abandoned_and_found_charged_later_asks_nobody_for_a_rest():
+    a, b = cards()
+    t = torn(a, [UNKNOWN_DONE], b)
+    t.keys = [None] * 5 + ["*"]
+    t.choices = [2]
+    assert t.run(sale(t)) == 20
+    t.arrivals = [a]
+    t.run(desk.balance(t))
+    assert t.till.day_sum == 0
+    after = Counter(t.flash)
+    after.run(truth.report(after))
+    assert 28 not in after.effects and _NOT_ALL not in after.effects
+
+
+def test_a_rest_that_was_given_is_not_asked_for_again():
+    a, b = cards()
+    t = counter(a, a, _GONE, b, *[CardLost(113)] * 40)
+    t.debits = ["ok", UNKNOWN_NOT]
+    t.keys = [None] * 8 + ["*"]
+    t.choices = [1]
+    assert t.run(sale(t)) == 19
+    t.arrivals = [b]
+    t.run(desk.balance(t))
+    after = Counter(t.flash)
+    after.run(truth.report(after))
+    assert _NOT_ALL not in after.effects

@@ -51,6 +51,7 @@ async def _tell_last_slip(t, is_told):
     And when it was a part of a split sale: that the other part is not paid.
     """
     ends = {}  # serial of the intent -> the screen for what was recorded of it last
+    decided = {}  # and the screen of the cashier's decision
     serial = t.journal.next_serial
     try:
         while True:
@@ -62,6 +63,7 @@ async def _tell_last_slip(t, is_told):
                 break
             if kind == records.DECISION:
                 _, intent, _, decision = records.unpack(kind, t.payload)[:4]
+                decided[intent] = _DECIDED + decision
                 ends.setdefault(intent, _DECIDED + decision)
             elif kind in (records.NOT_DEBITED, records.LATE_COMMIT):
                 code = _FOUND_NOT_CHARGED if kind == records.NOT_DEBITED else _LAST_SALE
@@ -71,6 +73,8 @@ async def _tell_last_slip(t, is_told):
     values = records.unpack(records.INTENT, t.payload)
     time, slip, _, amount = values[:4]
     code = ends.get(serial, _LAST_SALE)
+    if values[18]:  # what is to pay beside a part goes by the decision, whatever its card has proven since
+        code = decided.get(serial, code)
     if not is_told:
         if code in (_LAST_SALE, _FOUND_NOT_CHARGED):
             _, _, _, hour, minute, _ = civil(time, t.settings.utc_offset_min)
