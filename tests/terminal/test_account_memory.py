@@ -1,7 +1,5 @@
 """What of a PIN, a number or a track is left in the memory of the firmware's process when a sale is over: nothing."""
 
-import sys
-
 import pytest
 from account_shop import ISSUER, STRIPE_EXPIRY, AccountShop
 
@@ -9,10 +7,7 @@ from kassette_host.backoffice.accounts import Terms
 from kassette_host.cards import stripe as card
 from kassette_host.demo.shop import MORNING
 
-pytestmark = [
-    pytest.mark.sim,
-    pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc"),
-]
+pytestmark = pytest.mark.sim
 _PIN = "864297531864"
 _BANK = "5413330089604111"
 _CARD = 3829174650
