@@ -152,6 +152,16 @@ def test_a_part_that_is_lost_before_the_commit_is_tried_again_with_its_link():
     assert told(t) == again and (a.balance, b.balance) == (0, 9_200)
 
 
+def cut(t, flow, at):
+    """Run `flow`, in which the plug is pulled at the effect with that number."""
+    t.cut_at = at
+    try:
+        t.run(flow)
+    except Unplugged:
+        return
+    raise AssertionError("not cut")
+
+
 def torn(a, debits, *later):
     """The first part's card leaves within the commit."""
     t = counter(a, a, *[CardLost(113)] * 40, *later)
@@ -212,12 +222,7 @@ def test_a_rest_whose_end_the_flash_does_not_take_stops_the_terminal():
 def test_a_part_that_was_found_out_at_the_start_is_not_told_twice():
     a, b = cards()
     t = counter(a, a, _GONE, b)
-    t.cut_at = 3  # before the first outcome
-    try:
-        t.run(sale(t))
-        raise AssertionError("not cut")
-    except Unplugged:
-        pass
+    cut(t, sale(t), 3)  # before the first outcome
     after = Counter(t.flash)
     after.arrivals = [a]
     assert after.till.open
@@ -267,21 +272,15 @@ def test_a_rest_that_was_abandoned_at_the_start_is_told_as_unpaid():
     a, b = cards()
     t = counter(a, a, _GONE, b)
     t.debits = ["ok", UNKNOWN_DONE]
-    t.cut_at = 6  # behind the second intent
-    try:
-        t.run(sale(t))
-        raise AssertionError("not cut")
-    except Unplugged:
-        pass
-    for decision, is_told in ((2, True),):
-        after = Counter(t.flash)
-        after.keys = ["*"]
-        after.choices = [decision]
-        after.run(truth.report(after))
-        assert (_NOT_ALL in after.effects) == is_told and after.till.unresolved[0][7] == decision
-        again = Counter(t.flash)
-        again.run(truth.report(again))
-        assert again.effects == [20, _NOT_ALL, "beep 1"], "and at every start until the next sale"
+    cut(t, sale(t), 6)  # behind the second intent
+    after = Counter(t.flash)
+    after.keys = ["*"]
+    after.choices = [2]
+    after.run(truth.report(after))
+    assert _NOT_ALL in after.effects and after.till.unresolved[0][7] == 2
+    again = Counter(t.flash)
+    again.run(truth.report(again))
+    assert again.effects == [20, _NOT_ALL, "beep 1"], "and at every start until the next sale"
 
 
 # --- on an account
@@ -401,12 +400,7 @@ def test_power_cut_around_every_record_of_an_account():
     for cut_at in range(1, 13):
         for decision in (1, 2):
             t = AccountCounter(holds(1_200, 9_000))
-            t.cut_at = cut_at
-            try:
-                t.run(both(t, 2_000))
-                raise AssertionError("not cut")
-            except Unplugged:
-                pass
+            cut(t, both(t, 2_000), cut_at)
             after = Counter(t.flash)
             after.choices = [decision]
             slip = after.till.open[1] if after.till.open else 0
