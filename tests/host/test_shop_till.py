@@ -5,6 +5,7 @@ import os
 import queue
 import shutil
 import signal
+import socket
 
 import pytest
 from shop_process import HANG_S, wait_for
@@ -409,6 +410,16 @@ def test_a_damaged_shop_is_refused_and_left_as_it_is(directory, tmp_path, name, 
     with pytest.raises(ShopError, match="make reset"):
         open_site(tmp_path, "kept", Plan(terminal_port=0))
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+
+
+def test_no_free_port_for_terminals_is_no_damage(directory, tmp_path):
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 65_535))  # there is no next one
+        taken.listen()
+        with pytest.raises(ShopError, match="no port for the terminals") as refused:
+            open_site(tmp_path, "kept", Plan(terminal_port=65_535))
+    assert "reset" not in str(refused.value)
 
 
 def test_a_shop_of_another_version_is_refused(tmp_path):

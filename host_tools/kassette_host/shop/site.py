@@ -9,6 +9,7 @@ slips/        what was printed
 office/       the back office: keys, certificates, books
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -199,11 +200,13 @@ class Site:
     # --- from day to day
 
     def open_network(self) -> None:
-        """The back office listens from now on, and the terminal's network leads there."""
+        """The back office listens from now on, and the terminal's network leads there. Raises ShopError."""
         try:
             self.terminal.relay.target = self.office.start()
-        except OSError as error:  # no port for the terminals, or no certificates
-            raise _damaged(self.directory, error)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ShopError("no port for the terminals: %s" % error.strerror)
+            raise _damaged(self.directory, error)  # no certificates
 
     def close(self) -> None:
         """The terminal must have been closed."""
